@@ -1,0 +1,233 @@
+"""What both databases need to behave alike: how a transaction begins, who may write, how time is kept.
+
+SQLite has one writer at a time. Left to itself it lets writers poll for the lock, which stalls some of
+them for seconds; here they stand in line (a lock inside the process, a file lock between processes)
+and every writing transaction takes the database's lock at its start.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import (
+    JSON,
+    TIMESTAMP,
+    Connection,
+    Dialect,
+    Engine,
+    FromClause,
+    MetaData,
+    String,
+    Table,
+    event,
+    make_url,
+    text,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import DeclarativeBase, Session, registry
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from newsletter.paths import MIGRATIONS
+from newsletter.settings import Settings
+
+_BEGIN = "newsletter_begin"
+_process_lock = threading.Lock()
+
+
+class DatabaseNotReady(Exception):
+    """The database does not answer, or is not at the newest migration. The message is one line."""
+
+
+class Conflict(Exception):
+    """Another transaction changed what this one relied on: trying again is the answer."""
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware moment in UTC. SQLite keeps it as RFC 3339 text of one width, which sorts by time."""
+
+    impl = TIMESTAMP(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name == "sqlite":
+            return dialect.type_descriptor(String(27))
+        return dialect.type_descriptor(TIMESTAMP(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a moment without a time zone cannot be stored")
+        return rfc3339(value) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+        return moment.astimezone(UTC)
+
+
+def rfc3339(moment: datetime) -> str:
+    """A moment as RFC 3339 in UTC with microseconds, such as 2026-01-31T08:00:00.000000Z."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+class Base(DeclarativeBase):
+    """The base of all tables: named constraints, so that every migration can name what it changes."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    registry = registry(
+        metadata=metadata,
+        type_annotation_map={datetime: UtcDateTime(), dict[str, Any]: JSON(), list[str]: JSON()},
+    )
+
+
+def canonical_json(value: Any) -> str:
+    """JSON that is the same text wherever it is written: exports of both databases agree on it."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def engine_options(settings: Settings) -> dict[str, Any]:
+    """Options for `create_engine`, per database."""
+    if settings.on_sqlite:
+        # isolation_level=None: the driver must not begin transactions of its own (see _prepare_sqlite).
+        own: dict[str, Any] = {"connect_args": {"isolation_level": None, "timeout": 10}}
+    else:
+        own = {
+            "connect_args": {"connect_timeout": 5, "application_name": "newsletter"},
+            "pool_pre_ping": True,
+        }
+    return {"json_serializer": canonical_json, "pool_size": 8, "max_overflow": 8, "pool_timeout": 10} | own
+
+
+def prepare_engine(engine: Engine, settings: Settings) -> None:
+    """Attach what every connection of this engine needs."""
+    if engine.dialect.name == "sqlite":
+        _prepare_sqlite(engine, settings)
+
+
+def _prepare_sqlite(engine: Engine, settings: Settings) -> None:
+    @event.listens_for(engine, "connect")
+    def set_pragmas(connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        # FULL: a consent that was answered for survives a power cut.
+        cursor.execute(f"PRAGMA synchronous={settings.sqlite_synchronous}")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute("PRAGMA cache_size=-16000")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A deferred BEGIN that writes later fails at once with "database is locked", whatever the timeout.
+        connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN"))
+
+
+@contextmanager
+def write_transaction(session: Session) -> Iterator[None]:
+    """One transaction that may write: committed at the end of the block, rolled back by an error in it."""
+    engine = session.get_bind()
+    assert isinstance(engine, Engine)
+    session.rollback()
+    with _writers_line(engine):
+        try:
+            session.connection(execution_options={_BEGIN: "BEGIN IMMEDIATE"})
+            yield
+            session.commit()
+        except BaseException:
+            session.rollback()
+            raise
+
+
+@contextmanager
+def _writers_line(engine: Engine) -> Iterator[None]:
+    """Wait for one's turn to write to SQLite; PostgreSQL lets many write at once."""
+    path = engine.url.database
+    if engine.dialect.name != "sqlite" or not path or path == ":memory:":
+        with nullcontext():
+            yield
+        return
+    with _process_lock, Path(f"{path}-writers").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def insert_missing(session: Session, table: FromClause, rows: Sequence[dict[str, Any]], *, key: str) -> None:
+    """Insert those rows whose `key` is not there yet; leave the others as they are."""
+    assert isinstance(table, Table)
+    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    if rows:
+        session.execute(insert(table).on_conflict_do_nothing(index_elements=[key]), list(rows))
+
+
+def is_disconnect(error: SQLAlchemyError) -> bool:
+    """Whether the database itself is away, rather than the statement being at fault."""
+    cause = getattr(error, "orig", None)
+    state = getattr(cause, "sqlstate", None) or ""
+    if getattr(error, "connection_invalidated", False) or state.startswith(("08", "57P", "53")):
+        return True
+    if cause is not None and type(cause).__module__.startswith("psycopg"):
+        return not state  # psycopg could not even ask
+    return (
+        "unable to open database" in str(cause) or "disk I/O error" in str(cause) or "readonly" in str(cause)
+    )
+
+
+def migration_config() -> Config:
+    """Alembic's configuration for the migrations that this version brings."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    return config
+
+
+def newest_migration() -> str | None:
+    """The revision that this version of the code needs."""
+    return ScriptDirectory.from_config(migration_config()).get_current_head()
+
+
+def check_ready(engine: Engine, *, head: str | None) -> None:
+    """Raise `DatabaseNotReady` unless the database answers and is at migration `head`."""
+    where = engine.url.render_as_string(hide_password=True)
+    if engine.dialect.name == "sqlite" and engine.url.database and not Path(engine.url.database).exists():
+        raise DatabaseNotReady(f"there is no database at {engine.url.database} yet: run `newsletter init`")
+    try:
+        with engine.connect() as connection:
+            current = MigrationContext.configure(connection).get_current_revision()
+            connection.execute(text("SELECT 1"))
+    except SQLAlchemyError as error:
+        raise DatabaseNotReady(f"the database at {where} does not answer: {first_line(error)}") from error
+    if current != head:
+        raise DatabaseNotReady(
+            f"the database at {where} is at migration {current or 'none'}, this version needs {head}: "
+            "run `newsletter db upgrade`"
+        )
+
+
+def first_line(error: SQLAlchemyError) -> str:
+    """What the driver said, in one line."""
+    said = str(getattr(error, "orig", None) or error).strip()
+    return said.splitlines()[0] if said else type(error).__name__
+
+
+def display_url(url: str) -> str:
+    """A database URL that can be shown: without its password."""
+    return make_url(url).render_as_string(hide_password=True)

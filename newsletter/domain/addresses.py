@@ -1,0 +1,86 @@
+"""What is an address, and when are two addresses the same one.
+
+Mail goes to the address as it was typed; whether we know somebody is decided by the identity key.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+
+from email_validator import EmailNotValidError, validate_email
+
+LONGEST_LOCAL_PART = 64  # octets, RFC 5321 §4.5.3.1.1
+LONGEST_ADDRESS = 254  # octets, RFC 5321 §4.5.3.1.3 with its erratum 1690
+
+
+class AddressError(ValueError):
+    """The text is no address that mail can go to. The message is for the person who typed it."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """An address that mail can go to.
+
+    `text` is what was typed, trimmed, with its domain in lower case. `identity` is equal for two
+    addresses that we hold to be the same person's (checklist A18).
+    """
+
+    text: str
+    identity: str
+
+    @property
+    def domain(self) -> str:
+        return self.text.rpartition("@")[2]
+
+
+def parse_address(typed: str) -> Address:
+    """Check what somebody typed by email-validator's rules and the octet limits (A8, A15, A17).
+
+    Never asks the network. Raises `AddressError`.
+    """
+    text = typed.strip(" \t\r\n")
+    if not text:
+        raise AddressError("Please enter your email address.")
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
+        raise AddressError("An email address has no line breaks or other control characters.")
+    if len(text) > 4 * LONGEST_ADDRESS:
+        raise AddressError("This is too long for an email address.")
+    try:
+        checked = validate_email(text, check_deliverability=False)
+    except EmailNotValidError as error:
+        raise AddressError(f"This does not look like an email address: {_sentence(error)}") from error
+    address = checked.normalized
+    if len(checked.local_part.encode()) > LONGEST_LOCAL_PART:
+        raise AddressError("The part before the @ is too long for an email address.")
+    if (
+        max(len(address.encode()), len(f"{checked.local_part}@{checked.ascii_domain}".encode()))
+        > LONGEST_ADDRESS
+    ):
+        raise AddressError("This is too long for an email address.")
+    return Address(text=address, identity=f"{fold(checked.local_part)}@{checked.ascii_domain.lower()}")
+
+
+def fold(local_part: str) -> str:
+    """The local part without the differences that no mail system keeps apart: case and composition."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", local_part).casefold())
+
+
+def mask(address: str) -> str:
+    """An address that its owner recognises and nobody else learns: `j•••@example.org` (U10)."""
+    local, _, domain = address.rpartition("@")
+    return f"{local[:1]}•••@{domain}"
+
+
+def envelope_form(address: str) -> str:
+    """The address as SMTP wants it: the domain in its ASCII form, so that only a local part
+    outside ASCII needs a relay with SMTPUTF8 (A19)."""
+    local, _, domain = address.rpartition("@")
+    if domain.isascii():
+        return address
+    return f"{local}@{validate_email('a@' + domain, check_deliverability=False).ascii_domain}"
+
+
+def _sentence(error: EmailNotValidError) -> str:
+    text = str(error)
+    return text[:1].lower() + text[1:]

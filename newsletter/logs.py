@@ -1,0 +1,83 @@
+"""Logs: one structured line an event, on standard error, with no address and no token in it (checklist A16)."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from typing import Any
+
+import structlog
+
+# What our own events never hold, but an exception's text may.
+_ADDRESS = re.compile(r"[^\s<>\"'(),:;=]+@[^\s<>\"'(),:;]+")
+_TOKEN = re.compile(r"/(confirm|unsubscribe)/[^\s\"'>]+")
+
+
+def configure(level: str) -> None:
+    """Send our own events and those of the libraries to standard error, as JSON lines."""
+    number = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[*_steps(), structlog.processors.JSONRenderer(ensure_ascii=False)],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(json_formatter())
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(max(number, logging.WARNING))
+
+
+def _steps() -> list[Any]:
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.dict_tracebacks,
+        _redact,
+    ]
+
+
+def json_formatter() -> logging.Formatter:
+    """Renders a library's log record as we render our own events."""
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=_steps(),
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+    )
+
+
+def redact(text: str) -> str:
+    """The text without addresses and tokens."""
+    return _TOKEN.sub(r"/\1/[token]", _ADDRESS.sub("[address]", text))
+
+
+def _redact(_logger: Any, _method: str, event: Any) -> Any:
+    return _clean(event)
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, dict):
+        return {key: _clean(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_clean(item) for item in value]
+    return value
+
+
+def server_config(level: str) -> dict[str, Any]:
+    """The web server's own words as the same JSON lines, for `logging.config.dictConfig`."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"json": {"()": "newsletter.logs.json_formatter"}},
+        "handlers": {
+            "stderr": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stderr"}
+        },
+        "loggers": {"_granian": {"handlers": ["stderr"], "level": level.upper(), "propagate": False}},
+    }

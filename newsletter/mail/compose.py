@@ -1,0 +1,130 @@
+"""Writes a mail: from a claimed message to the bytes that go over the wire.
+
+Headers by RFC 5322, 2369 (List-Unsubscribe), 2919 (List-Id), 3834 (Auto-Submitted) and 8058 (one-click).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from email.headerregistry import Address as HeaderAddress
+from email.message import EmailMessage, MIMEPart
+from email.policy import SMTP
+from email.utils import format_datetime
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from newsletter.domain.addresses import envelope_form
+from newsletter.domain.links import Links
+from newsletter.models.outbox import Kind
+from newsletter.paths import TEMPLATES
+from newsletter.services.deliver import Claimed
+from newsletter.settings import Sender, Settings
+
+# A URI in a header is neither encoded nor folded (checklist U1); 998 is the longest line there is.
+_WIRE = SMTP.clone(max_line_length=998)
+_UTF8_WIRE = _WIRE.clone(utf8=True)
+_LONGEST_LINE = 998
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A mail ready to be sent: the envelope and the bytes."""
+
+    sender: str
+    recipient: str
+    message_id: str
+    content: bytes
+
+    @property
+    def needs_smtputf8(self) -> bool:
+        """Whether only a relay that offers SMTPUTF8 can take it (RFC 6531, checklist A19)."""
+        return not self.recipient.isascii()
+
+
+class Composer:
+    """Writes mails from the templates in templates/mail."""
+
+    def __init__(self, settings: Settings, links: Links) -> None:
+        self._settings = settings
+        self._links = links
+        # A template `x.html` escapes what it is given, `x.txt` does not.
+        self._templates = Environment(
+            loader=FileSystemLoader(TEMPLATES),
+            autoescape=lambda name: bool(name and name.endswith(".html")),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+
+    def compose(self, message: Claimed, now: datetime) -> Letter:
+        """The letter for a claimed message. Its links are signed now, so a late mail's links live as long."""
+        sender = message.list.sender_or(self._settings.mail_from)
+        unsubscribe_url = self._unsubscribe_url(message)
+        context = {
+            "list": message.list,
+            "locale": message.locale,
+            "address": message.address,
+            "confirm_url": self._confirm_url(message, now),
+            "unsubscribe_url": unsubscribe_url,
+            "postal_address": self._settings.postal_address,
+            "base_host": self._settings.base_host,
+            "max_age_days": self._settings.confirm_max_age.days,
+            "subscriptions": [
+                {
+                    "list_name": held.list_name,
+                    "state": held.state.value,
+                    "unsubscribe_url": self._url(
+                        "unsubscribe", self._links.unsubscribe_token(held.subscription_id)
+                    ),
+                }
+                for held in message.held
+            ],
+        }
+        mail = EmailMessage()
+        recipient = envelope_form(message.address)
+        mail["From"] = _header_address(sender)
+        mail["To"] = HeaderAddress(addr_spec=recipient) if recipient.isascii() else recipient
+        mail["Subject"] = " ".join(self._render(f"{message.kind}.subject.txt", context).split())
+        mail["Date"] = format_datetime(now)
+        mail["Message-ID"] = message.message_id
+        mail["List-Id"] = f"<{message.list.slug}.{self._settings.base_host or 'localhost'}>"
+        mail["List-Unsubscribe"] = f"<{unsubscribe_url}>"
+        mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+        mail["Auto-Submitted"] = "auto-generated"
+        _set_text(mail, self._render(f"{message.kind}.txt", context), "plain")
+        html = MIMEPart()
+        # Letters outside ASCII as entities: the part needs no transfer encoding, its links stay whole.
+        markup = self._render(f"{message.kind}.html", context).encode("ascii", "xmlcharrefreplace").decode()
+        _set_text(html, markup, "html")
+        mail.make_alternative()
+        mail.attach(html)
+        policy = _WIRE if recipient.isascii() else _UTF8_WIRE
+        return Letter(sender.address, recipient, message.message_id, mail.as_bytes(policy=policy))
+
+    def _render(self, template: str, context: dict[str, object]) -> str:
+        return self._templates.get_template(f"mail/{template}").render(context)
+
+    def _confirm_url(self, message: Claimed, now: datetime) -> str | None:
+        if message.kind is not Kind.CONFIRMATION:
+            return None
+        return self._url(
+            "confirm", self._links.confirm_token(message.subscription_id, message.generation, now=now)
+        )
+
+    def _unsubscribe_url(self, message: Claimed) -> str:
+        return self._url("unsubscribe", self._links.unsubscribe_token(message.subscription_id))
+
+    def _url(self, door: str, token: str) -> str:
+        return f"{self._settings.base_url}/{door}/{token}"
+
+
+def _header_address(sender: Sender) -> HeaderAddress:
+    return HeaderAddress(display_name=sender.name, addr_spec=sender.address)
+
+
+def _set_text(part: MIMEPart, text: str, subtype: str) -> None:
+    """Set a text body: as it is where SMTP takes it so, which keeps every link on one line."""
+    plain = text.isascii() and all(len(line) < _LONGEST_LINE for line in text.splitlines())
+    part.set_content(text, subtype=subtype, cte="7bit" if plain else "quoted-printable")

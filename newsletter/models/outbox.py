@@ -1,0 +1,65 @@
+"""The outbox: one row a mail, written with the change that caused it, sent later by a worker.
+
+The queue is a table because a mail and its reason must be stored by one commit, and because it is
+the delivery log that operators look at.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index, String, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from newsletter.database import Base
+
+
+class Kind(StrEnum):
+    """What a mail is for."""
+
+    CONFIRMATION = "confirmation"
+    ALREADY_SUBSCRIBED = "already_subscribed"
+    LINKS = "links"
+
+
+class Status(StrEnum):
+    """A message's life."""
+
+    QUEUED = "queued"
+    INFLIGHT = "inflight"  # claimed by a worker
+    AWAITING_RETRY = "awaiting_retry"
+    SENT = "sent"
+    FAILED = "failed"
+    CANCELLED = "cancelled"  # its reason was gone before it was sent
+
+
+OPEN = (Status.QUEUED, Status.INFLIGHT, Status.AWAITING_RETRY)
+_IS_OPEN = text("status IN ('queued', 'inflight', 'awaiting_retry')")
+
+
+class OutboxMessage(Base):
+    """A mail to one subscriber. It is due while its status is open and `next_attempt_at` has come;
+    for a claimed one, that is the end of the claim's lease, so a dead worker's mail comes due again."""
+
+    __tablename__ = "outbox"
+    __table_args__ = (
+        Index("ix_outbox_due", "next_attempt_at", postgresql_where=_IS_OPEN, sqlite_where=_IS_OPEN),
+        Index(None, "subscription_id", "created_at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    subscription_id: Mapped[UUID] = mapped_column(ForeignKey("subscriptions.id", ondelete="CASCADE"))
+    kind: Mapped[str] = mapped_column(String(32))
+    status: Mapped[str] = mapped_column(String(16))
+    attempts: Mapped[int]
+    next_attempt_at: Mapped[datetime]
+    lease_id: Mapped[UUID | None]
+    # The same for every attempt, so that a mail that arrives twice is shown once (checklist S6).
+    message_id: Mapped[str] = mapped_column(String(320))
+    # Two transactions that would cause the same mail cannot both store it.
+    idempotency_key: Mapped[str] = mapped_column(String(128), unique=True)
+    last_error: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime]
+    sent_at: Mapped[datetime | None]

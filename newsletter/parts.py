@@ -1,0 +1,33 @@
+"""The parts that `create_app` joins, for those who work inside an application."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import current_app
+
+from newsletter.domain.links import Links
+from newsletter.settings import Settings
+
+_KEY = "newsletter"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What every room may ask for: the settings, and the maker of links."""
+
+    settings: Settings
+    links: Links
+    newest_migration: str | None
+
+
+def join(extensions: dict[str, object], parts: Parts) -> None:
+    """Hand the parts to an application's `extensions`."""
+    extensions[_KEY] = parts
+
+
+def parts() -> Parts:
+    """The parts of the current application."""
+    joined = current_app.extensions[_KEY]
+    assert isinstance(joined, Parts)
+    return joined

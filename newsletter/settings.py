@@ -1,0 +1,309 @@
+"""Every knob of the service, read once from the environment and checked at the start.
+
+A bad value never starts a service that does something else than was meant: `SettingsError`
+names the variable and what it should be, in one line.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from email.utils import parseaddr
+from pathlib import Path
+from typing import Literal
+from urllib.parse import parse_qs, unquote, urlsplit
+
+PREFIX = "NEWSLETTER_"
+
+_SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+
+
+class SettingsError(Exception):
+    """A setting cannot be used. The message is one line: which variable, and what it should be."""
+
+
+@dataclass(frozen=True)
+class Sender:
+    """The visible sender of a mail: a display name (may be empty) and an address."""
+
+    name: str
+    address: str
+
+    @property
+    def domain(self) -> str:
+        return self.address.rpartition("@")[2]
+
+
+@dataclass(frozen=True)
+class Relay:
+    """The SMTP server that takes our mail. `tls` says how the connection is protected."""
+
+    host: str
+    port: int
+    tls: Literal["implicit", "starttls", "opportunistic"]
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """At most `amount` in any `seconds`."""
+
+    amount: int
+    seconds: int
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What an operator decides. Field by field the `NEWSLETTER_…` variables of docs/settings.md."""
+
+    data_dir: Path
+    database_url: str
+    base_url: str
+    smtp: Relay | None
+    mail_from: Sender
+    postal_address: str | None
+    secret_keys: tuple[str, ...] = field(repr=False)
+    retired_keys: tuple[str, ...] = field(repr=False)
+    trusted_proxies: int
+    redis_url: str | None
+    signup_limit: Limit | None
+    confirm_max_age: timedelta
+    pending_retention: timedelta
+    sqlite_synchronous: Literal["FULL", "NORMAL"]
+    outbox_lease: timedelta
+    log_level: str
+
+    @property
+    def base_host(self) -> str:
+        """The host that visitors see, without a port."""
+        return urlsplit(self.base_url).hostname or ""
+
+    @property
+    def secure(self) -> bool:
+        """Whether visitors reach the service over https."""
+        return self.base_url.startswith("https://")
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether only this machine can follow our links: a newcomer's try, not production."""
+        if self.base_host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.base_host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def on_sqlite(self) -> bool:
+        return self.database_url.startswith("sqlite")
+
+    @property
+    def mailbox_dir(self) -> Path:
+        """Where mail is kept when no relay is set."""
+        return self.data_dir / "mailbox"
+
+    @property
+    def keys_file(self) -> Path:
+        return self.data_dir / "secret_keys"
+
+    @property
+    def needs_data_dir(self) -> bool:
+        """False where the database, the keys and the relay are all elsewhere: a stateless container."""
+        return self.on_sqlite or not self.secret_keys or self.smtp is None
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """Read the settings from `environ` (the process's own by default).
+
+        Raises `SettingsError` for the first value that cannot be used, and for a variable that
+        starts with the prefix but is none of ours: a misspelt one would silently do nothing.
+        """
+        reader = _Reader(os.environ if environ is None else environ)
+        data_dir = Path(reader.text("DATA_DIR") or "var").absolute()
+        settings = cls(
+            data_dir=data_dir,
+            database_url=_database_url(reader, data_dir),
+            base_url=_base_url(reader),
+            smtp=_relay(reader),
+            mail_from=_sender(reader),
+            postal_address=reader.text("POSTAL_ADDRESS"),
+            secret_keys=_keys(reader, "SECRET_KEYS"),
+            retired_keys=_keys(reader, "RETIRED_KEYS"),
+            trusted_proxies=reader.number("TRUSTED_PROXIES", 0, least=0, most=10),
+            redis_url=_redis_url(reader),
+            signup_limit=_limit(reader),
+            confirm_max_age=timedelta(days=reader.number("CONFIRM_MAX_AGE_DAYS", 7, least=1, most=365)),
+            pending_retention=timedelta(days=reader.number("PENDING_RETENTION_DAYS", 30, least=1, most=3650)),
+            sqlite_synchronous="NORMAL"
+            if reader.choice("SQLITE_SYNCHRONOUS", "full", "normal") == "normal"
+            else "FULL",
+            outbox_lease=timedelta(seconds=reader.number("OUTBOX_LEASE_SECONDS", 30, least=1, most=3600)),
+            log_level=reader.choice("LOG_LEVEL", "info", "debug", "warning", "error"),
+        )
+        reader.refuse_unknown()
+        return settings
+
+
+class _Reader:
+    """Reads variables by their name without the prefix, and remembers which exist."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._known: set[str] = set()
+
+    def text(self, name: str) -> str | None:
+        """The value, or None where it is unset or blank."""
+        self._known.add(name)
+        value = self._environ.get(PREFIX + name, "").strip()
+        if any(ord(character) < 32 or ord(character) == 127 for character in value):
+            raise bad(name, "must not hold line breaks or other control characters")
+        return value or None
+
+    def number(self, name: str, default: int, *, least: int, most: int) -> int:
+        value = self.text(name)
+        if value is None:
+            return default
+        if not re.fullmatch(r"[0-9]{1,9}", value) or not least <= int(value) <= most:
+            raise bad(name, f"must be a whole number from {least} to {most}, not {value!r}")
+        return int(value)
+
+    def choice(self, name: str, default: str, *others: str) -> str:
+        value = (self.text(name) or default).lower()
+        if value not in (default, *others):
+            raise bad(name, f"must be one of {', '.join((default, *others))}, not {value!r}")
+        return value
+
+    def refuse_unknown(self) -> None:
+        for variable in sorted(self._environ):
+            name = variable.removeprefix(PREFIX)
+            if variable.startswith(PREFIX) and name not in self._known:
+                near = difflib.get_close_matches(name, sorted(self._known), n=1)
+                hint = (
+                    f"did you mean {PREFIX}{near[0]}?" if near else "see docs/settings.md for those there are"
+                )
+                raise SettingsError(f"{variable} is not a setting of this service: {hint}")
+
+
+def bad(name: str, what: str) -> SettingsError:
+    """The error for the variable `name` (without its prefix)."""
+    return SettingsError(f"{PREFIX}{name} {what}")
+
+
+def _database_url(reader: _Reader, data_dir: Path) -> str:
+    value = reader.text("DATABASE_URL")
+    if value is None:
+        return f"sqlite:///{data_dir / 'newsletter.sqlite3'}"
+    scheme, separator, rest = value.partition("://")
+    if separator and scheme in ("postgresql", "postgres", "postgresql+psycopg") and rest:
+        return f"postgresql+psycopg://{rest}"
+    if scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
+        return f"sqlite:///{Path(rest[1:]).absolute()}"
+    raise bad(
+        "DATABASE_URL", "must look like postgresql://user:password@host/database or sqlite:////path/to/file"
+    )
+
+
+def _base_url(reader: _Reader) -> str:
+    value = reader.text("BASE_URL") or "http://127.0.0.1:8000"
+    fault = bad("BASE_URL", f"must be an origin such as https://news.example.org, not {value!r}")
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError as error:
+        raise fault from error
+    if (
+        parts.scheme not in ("http", "https")
+        or not parts.hostname
+        or parts.username
+        or parts.query
+        or parts.fragment
+    ):
+        raise fault
+    if parts.path not in ("", "/") or not parts.hostname.isascii():
+        raise fault
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}" + (f":{port}" if port else "")
+
+
+def _relay(reader: _Reader) -> Relay | None:
+    value = reader.text("SMTP_URL")
+    if value is None:
+        return None
+    fault = bad("SMTP_URL", "must look like smtp://user:password@host:587 or smtps://user:password@host:465")
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError as error:
+        raise fault from error
+    if parts.scheme not in ("smtp", "smtps") or not parts.hostname or parts.path not in ("", "/"):
+        raise fault
+    options = parse_qs(parts.query, keep_blank_values=True)
+    starttls = options.pop("starttls", ["when-offered"])[-1]
+    if options or starttls not in ("when-offered", "required"):
+        raise bad(
+            "SMTP_URL", "takes one option: ?starttls=required (without it, STARTTLS is used when offered)"
+        )
+    tls: Literal["implicit", "starttls", "opportunistic"] = "opportunistic"
+    if parts.scheme == "smtps":
+        tls = "implicit"
+    elif starttls == "required":
+        tls = "starttls"
+    return Relay(
+        host=parts.hostname,
+        port=port or (465 if tls == "implicit" else 587),
+        tls=tls,
+        user=unquote(parts.username) if parts.username else None,
+        password=unquote(parts.password) if parts.password else None,
+    )
+
+
+def parse_sender(value: str) -> Sender | None:
+    """A sender from `Name <address>` or a bare address; None where it is neither."""
+    name, address = parseaddr(value)
+    local, _, domain = address.rpartition("@")
+    if not local or not domain or not address.isascii() or re.search(r"[\s<>,;:\\\"]", address):
+        return None
+    return Sender(name=name, address=address)
+
+
+def _sender(reader: _Reader) -> Sender:
+    value = reader.text("MAIL_FROM") or "Daily News <news@localhost>"
+    sender = parse_sender(value)
+    if sender is None:
+        raise bad("MAIL_FROM", f"must look like Daily News <news@example.org>, not {value!r}")
+    return sender
+
+
+def _keys(reader: _Reader, name: str) -> tuple[str, ...]:
+    value = reader.text(name)
+    if value is None:
+        return ()
+    keys = tuple(key.strip() for key in value.split(","))
+    if any(len(key) < 32 for key in keys):
+        raise bad(name, "must be keys of at least 32 characters each, separated by commas")
+    return keys
+
+
+def _redis_url(reader: _Reader) -> str | None:
+    value = reader.text("REDIS_URL")
+    if value is not None and not re.match(r"(redis|rediss|unix)://.", value):
+        raise bad("REDIS_URL", "must look like redis://host:6379/0")
+    return value
+
+
+def _limit(reader: _Reader) -> Limit | None:
+    value = reader.text("SIGNUP_LIMIT") or "20/hour"
+    if value == "off":
+        return None
+    match = re.fullmatch(r"([1-9][0-9]{0,6})/(second|minute|hour|day)", value)
+    if not match:
+        raise bad(
+            "SIGNUP_LIMIT", f"must look like 20/hour (second, minute, hour or day) or be off, not {value!r}"
+        )
+    return Limit(amount=int(match[1]), seconds=_SECONDS[match[2]])

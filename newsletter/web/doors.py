@@ -1,0 +1,152 @@
+"""The doors that links in mails open: confirming and unsubscribing.
+
+A GET shows one button and changes nothing, since scanners open every link; only a POST acts (U5, D7).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+from flask import Blueprint, Response, make_response, render_template, request, url_for
+from sqlalchemy import select
+
+from newsletter.domain.addresses import mask
+from newsletter.domain.inboxes import inbox_of
+from newsletter.domain.links import BadLink, Confirmation
+from newsletter.extensions import csrf, db
+from newsletter.models import MailingList, Subscription
+from newsletter.parts import parts
+from newsletter.services import lists
+from newsletter.services.confirm import Answer, Press, confirm
+from newsletter.services.lists import ListView
+from newsletter.services.renew import renew
+from newsletter.services.unsubscribe import Leave, look_up, unsubscribe
+from newsletter.web.public import writer
+from newsletter.web.seeing import seen
+
+doors = Blueprint("doors", __name__)
+
+_ONE_CLICK = b"List-Unsubscribe=One-Click"
+
+
+@doors.get("/confirm/<token>")
+def show_confirm(token: str) -> tuple[str, int]:
+    """The page with the button."""
+    link = _read_confirm(token)
+    if link is None:
+        return _dead(None, expired=False)
+    mailing_list = _list_of(link.subscription_id)
+    if link.expired or mailing_list is None:
+        return _dead(mailing_list, expired=True, token=token)
+    return render_template("public/confirm.html", list=mailing_list), 200
+
+
+@doors.post("/confirm/<token>")
+@csrf.exempt
+def press_confirm(token: str) -> tuple[str, int]:
+    """The pressed button."""
+    link = _read_confirm(token)
+    if link is None:
+        return _dead(None, expired=False)
+    if link.expired:
+        return _dead(_list_of(link.subscription_id), expired=True, token=token)
+    confirmed = writer().run(confirm, Press(link.subscription_id, link.generation, seen(request, "page")))
+    if confirmed.answer is not Answer.CONFIRMED or confirmed.list is None or confirmed.address is None:
+        return _dead(confirmed.list, expired=True)
+    page = render_template(
+        "public/confirmed.html",
+        list=confirmed.list,
+        inbox=inbox_of(confirmed.address),
+        sender_address=confirmed.list.sender_or(parts().settings.mail_from).address,
+    )
+    return page, 200
+
+
+@doors.post("/confirm/<token>/fresh")
+@csrf.exempt
+def send_fresh(token: str) -> tuple[str, int]:
+    """Send a fresh link to whoever holds an expired one (D3)."""
+    link = _read_confirm(token)
+    renewal = writer().run(renew, link.subscription_id) if link is not None else None
+    if renewal is None:
+        return _dead(None, expired=link is not None)
+    page = render_template(
+        "public/check_inbox.html",
+        list=renewal.list,
+        address=mask(renewal.address),
+        suggestion=None,
+        inbox=renewal.inbox,
+    )
+    return page, 200
+
+
+@doors.get("/unsubscribe/<token>")
+def show_unsubscribe(token: str) -> tuple[str, int]:
+    """The page with the button."""
+    try:
+        subscription_id = parts().links.read_unsubscribe(token)
+    except BadLink:
+        return _damaged()
+    leaving = look_up(db.session(), subscription_id)
+    if leaving is None:
+        return render_template("public/unsubscribed.html", list=None), 200
+    return render_template(
+        "public/unsubscribe.html", list=leaving.list, masked_address=mask(leaving.address)
+    ), 200
+
+
+@doors.post("/unsubscribe/<token>")
+@csrf.exempt
+def press_unsubscribe(token: str) -> Response:
+    """Unsubscribe at once, whatever the body: the token alone authorises (RFC 8058 §3.2, U3).
+
+    Webmail scripts call it from their own pages (U17).
+    """
+    try:
+        subscription_id = parts().links.read_unsubscribe(token)
+    except BadLink:
+        response = make_response(_damaged())
+    else:
+        way = "one-click" if _ONE_CLICK in request.get_data(cache=False)[:4096] else "page"
+        mailing_list = writer().run(unsubscribe, Leave(subscription_id, seen(request, way)))
+        response = make_response(render_template("public/unsubscribed.html", list=mailing_list))
+    response.headers["Access-Control-Allow-Origin"] = "*"
+    return response
+
+
+def _read_confirm(token: str) -> Confirmation | None:
+    settings = parts().settings
+    try:
+        return parts().links.read_confirm(token, now=datetime.now(UTC), max_age=settings.confirm_max_age)
+    except BadLink:
+        return None
+
+
+def _list_of(subscription_id: UUID) -> ListView | None:
+    row = (
+        db.session()
+        .execute(
+            select(*lists.COLUMNS)
+            .join(Subscription, Subscription.list_id == MailingList.id)
+            .where(Subscription.id == subscription_id)
+        )
+        .mappings()
+        .first()
+    )
+    return lists.view(row) if row is not None else None
+
+
+def _dead(mailing_list: ListView | None, *, expired: bool, token: str | None = None) -> tuple[str, int]:
+    """The calm page for a link that confirms nothing: 410 where it was ours once, else 404."""
+    page = render_template(
+        "public/confirm_dead.html",
+        list=mailing_list,
+        reason="expired" if expired else "unknown",
+        renew_url=url_for("doors.send_fresh", token=token) if token and mailing_list else None,
+    )
+    return page, 410 if expired else 404
+
+
+def _damaged() -> tuple[str, int]:
+    return render_template("public/find_link.html", form=None, damaged=True), 404

@@ -1,0 +1,82 @@
+"""Answers to what goes wrong: a page for people, problem+json (RFC 9457) for scripts, never a bare 500."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from flask import Flask, Response, json, render_template, request
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.exceptions import HTTPException, NotFound
+
+from newsletter.database import first_line
+from newsletter.web.writer import Unavailable
+
+log = structlog.get_logger()
+
+_RETRY_SECONDS = 30
+_SAYS = {
+    400: ("That did not arrive well", "The request could not be read. Please go back and try again."),
+    404: ("There is nothing here", "This page does not exist. Perhaps the link was cut short."),
+    405: ("That is not possible here", "This address does not take that kind of request."),
+    413: ("That is too large", "The form takes an email address and a name, nothing larger."),
+    429: ("A little too fast", "There were many sign-ups from your network. Please try again later."),
+    500: ("That went wrong on our side", "We have noted it. Please try again in a moment."),
+    503: ("We are not quite there", "The service cannot store anything right now, so nothing was lost or changed. Please try again in a minute."),
+}  # fmt: skip
+
+
+class NoSuchList(NotFound):
+    """The list in the URL does not exist."""
+
+    description = "There is no such list. Perhaps it was renamed."
+
+
+def problem(status: int, title: str, detail: str, **members: Any) -> Response:
+    """A problem+json answer."""
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail} | members
+    return Response(json.dumps(body), status=status, content_type="application/problem+json")
+
+
+def register_errors(app: Flask) -> None:
+    """Answer every error in our own words."""
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Unavailable, lambda error: _unavailable(str(error)))
+    app.register_error_handler(SQLAlchemyError, lambda error: _unavailable(first_line(error)))
+    app.register_error_handler(Exception, _fault)
+
+
+def _http_error(error: HTTPException) -> Response:
+    if error.response is not None or error.code is None or error.code < 400:
+        return Response.force_type(error.get_response())
+    title, message = _SAYS.get(error.code, (error.name, error.description or ""))
+    if isinstance(error, NoSuchList) or (error.code == 400 and _for_script()):
+        message = error.description or message
+    response = _answer(error.code, title, message)
+    for name, value in error.get_headers():
+        if name not in ("Content-Type", "Content-Length"):
+            response.headers[name] = value
+    return response
+
+
+def _unavailable(reason: str) -> Response:
+    log.error("unavailable", reason=reason)
+    response = _answer(503, *_SAYS[503])
+    response.headers["Retry-After"] = str(_RETRY_SECONDS)
+    return response
+
+
+def _fault(_error: Exception) -> Response:
+    log.exception("fault", endpoint=request.endpoint)
+    return _answer(500, *_SAYS[500])
+
+
+def _answer(status: int, title: str, message: str) -> Response:
+    if _for_script():
+        return problem(status, title, message)
+    return Response(render_template("public/error.html", title=title, message=message), status=status)
+
+
+def _for_script() -> bool:
+    accepts = request.accept_mimetypes
+    return request.is_json or accepts["application/json"] > accepts["text/html"]

@@ -1,0 +1,66 @@
+"""The public forms. They carry no CSRF token: a page on somebody else's site has no session with us (E1)."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any
+
+from flask import Request
+from flask_wtf import FlaskForm
+from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import BadRequest
+from wtforms import Field, StringField, ValidationError
+
+from newsletter.domain.addresses import Address, AddressError, parse_address
+
+LONGEST_NAME = 200
+
+
+class AddressForm(FlaskForm):
+    """An address, checked by our rules; `address` holds it once `validate` said yes."""
+
+    class Meta:
+        csrf = False
+
+    address: Address
+    email = StringField()
+
+    def validate_email(self, field: Field) -> None:
+        try:
+            self.address = parse_address(field.data or "")
+        except AddressError as error:
+            raise ValidationError(str(error)) from error
+
+
+class SignUpForm(AddressForm):
+    """The sign-up form: an address and, where the publisher asks for it, a name."""
+
+    name = StringField()
+
+    def validate_name(self, field: Field) -> None:
+        name = (field.data or "").strip()
+        if len(name) > LONGEST_NAME:
+            raise ValidationError(f"Please use at most {LONGEST_NAME} characters.")
+        if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in name):
+            raise ValidationError("A name has no line breaks or other control characters.")
+        field.data = name
+
+
+def submitted(request: Request) -> MultiDict[str, str]:
+    """What a form or a script sent: urlencoded, multipart or a flat JSON object.
+
+    Raises `BadRequest` where JSON is malformed, too deep, or not made of texts.
+    """
+    if not request.is_json:
+        return request.form
+    try:
+        sent: Any = request.get_json()
+    except RecursionError as error:
+        raise BadRequest("The JSON is nested too deeply.") from error
+    if not isinstance(sent, dict):
+        raise BadRequest('The JSON must be an object such as {"email": "ann@example.org"}.')
+    fields = {key: value for key, value in sent.items() if key in ("email", "name") and value is not None}
+    for key, value in fields.items():
+        if not isinstance(value, str):
+            raise BadRequest(f"The JSON field {key!r} must be a text.")
+    return MultiDict(fields)

@@ -1,0 +1,106 @@
+"""The pages of a list: its front page, its form, the sign-up itself, and «send me my link»."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from flask import Blueprint, Response, current_app, jsonify, render_template, request
+from werkzeug.datastructures import MIMEAccept
+
+from newsletter.domain.inboxes import inbox_of
+from newsletter.domain.typos import suggest
+from newsletter.extensions import csrf, db
+from newsletter.services import lists
+from newsletter.services.send_links import send_links
+from newsletter.services.subscribe import SignUp, subscribe
+from newsletter.web.errors import NoSuchList, problem
+from newsletter.web.forms import AddressForm, SignUpForm, submitted
+from newsletter.web.seeing import seen
+from newsletter.web.writer import Writer
+
+public = Blueprint("public", __name__)
+
+_LOCALE = "en"
+
+
+def writer() -> Writer:
+    """The writer of this process."""
+    return cast("Writer", current_app.extensions["newsletter.writer"])
+
+
+@public.get("/")
+def front() -> str:
+    """The front page of the default list."""
+    mailing_list = lists.default(db.session())
+    if mailing_list is None:
+        raise NoSuchList
+    return render_template("public/front.html", list=mailing_list, form=None, place=None)
+
+
+@public.get("/lists/<slug>")
+def show_list(slug: str) -> str:
+    """A list's own page."""
+    mailing_list = lists.find(db.session(), slug)
+    if mailing_list is None:
+        raise NoSuchList
+    return render_template("public/list.html", list=mailing_list, form=None)
+
+
+@public.post("/lists/<slug>/subscriptions")
+@csrf.exempt
+def take_sign_up(slug: str) -> tuple[Response | str, int]:
+    """Take a sign-up. The answer depends on what was typed, never on what is known (law 5, A7)."""
+    wants_json = _wants_json()
+    form = SignUpForm(submitted(request))
+    if not form.validate():
+        return _refuse(slug, form, wants_json=wants_json)
+    sign_up = SignUp(
+        slug, form.address, form.name.data or None, _LOCALE, seen(request, "script" if wants_json else "form")
+    )
+    mailing_list = writer().run(subscribe, sign_up)
+    if mailing_list is None:
+        raise NoSuchList
+    if wants_json:
+        return jsonify(status="check_inbox"), 202
+    address = form.address.text
+    page = render_template(
+        "public/check_inbox.html",
+        list=mailing_list,
+        address=address,
+        suggestion=suggest(address),
+        inbox=inbox_of(address),
+    )
+    return page, 200
+
+
+def _refuse(slug: str, form: SignUpForm, *, wants_json: bool) -> tuple[Response | str, int]:
+    mailing_list = lists.find(db.session(), slug)
+    if mailing_list is None:
+        raise NoSuchList
+    if wants_json:
+        errors = {name: " ".join(messages) for name, messages in form.errors.items()}
+        return problem(422, "The form needs a change", " ".join(errors.values()), errors=errors), 422
+    return render_template("public/list.html", list=mailing_list, form=form), 422
+
+
+@public.get("/unsubscribe")
+def ask_for_link() -> str:
+    """The form for those who have no mail of ours at hand."""
+    return render_template("public/find_link.html", form=None, damaged=False)
+
+
+@public.post("/unsubscribe")
+@csrf.exempt
+def send_link() -> tuple[str, int]:
+    """Send the links of an address to it: the same answer for every address."""
+    form = AddressForm(submitted(request))
+    if not form.validate():
+        return render_template("public/find_link.html", form=form, damaged=False), 422
+    writer().run(send_links, form.address)
+    return render_template("public/link_sent.html", address=form.address.text), 200
+
+
+def _wants_json() -> bool:
+    """Whether a script asks: by what it sent, or by what it accepts."""
+    accepts: MIMEAccept = request.accept_mimetypes
+    return request.is_json or accepts["application/json"] > accepts["text/html"]

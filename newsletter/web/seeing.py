@@ -1,0 +1,58 @@
+"""What a request shows of who sent it: cut to what evidence needs, and safe to store."""
+
+from __future__ import annotations
+
+import ipaddress
+import unicodedata
+from urllib.parse import urlsplit
+
+from flask import Request
+
+from newsletter.services.evidence import Seen
+
+
+def seen(request: Request, way: str) -> Seen:
+    """The evidence that a request leaves (checklist D11)."""
+    return Seen(
+        way=way,
+        page=page(request),
+        network=network(request.remote_addr),
+        agent=_line(request.headers.get("User-Agent"), 300),
+    )
+
+
+def page(request: Request) -> str | None:
+    """The page with the form, without its query: that is the visitor's own affair. Else its origin."""
+    for header in ("Referer", "Origin"):
+        value = _line(request.headers.get(header), 2000)
+        if value is None:
+            continue
+        try:
+            parts = urlsplit(value)
+        except ValueError:
+            continue
+        if parts.scheme in ("http", "https") and parts.hostname:
+            return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"[:500]
+    return None
+
+
+def network(address: str | None) -> str | None:
+    """What limits and evidence count as one visitor's network: an IPv4 address, or an IPv6 /64 (A2)."""
+    try:
+        parsed = ipaddress.ip_address((address or "").partition("%")[0])
+    except ValueError:
+        return None
+    if parsed.version == 6 and parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    if parsed.version == 6:
+        return str(ipaddress.ip_network((parsed, 64), strict=False))
+    return str(parsed)
+
+
+def _line(value: str | None, longest: int) -> str | None:
+    """A header's value as one storable line."""
+    if value is None:
+        return None
+    # Headers come as Latin-1; what is meant is nearly always UTF-8.
+    text = value.encode("latin-1", "replace").decode("utf-8", "replace")
+    return "".join(c for c in text if unicodedata.category(c) not in ("Cc", "Cs"))[:longest] or None
