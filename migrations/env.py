@@ -31,7 +31,7 @@ def run() -> None:
             # pragma does nothing inside a transaction, so it is set on the raw connection before BEGIN.
             raw = connection.connection.driver_connection
             raw.execute("PRAGMA foreign_keys=OFF")
-            connection = connection.execution_options(newsletter_begin="BEGIN IMMEDIATE")
+            connection.execution_options(newsletter_begin="BEGIN IMMEDIATE")
         try:
             with connection.begin():
                 if not on_sqlite:

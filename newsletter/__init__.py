@@ -19,6 +19,7 @@ from newsletter.parts import Parts, join
 from newsletter.paths import MIGRATIONS, TEMPLATES
 from newsletter.settings import Settings
 from newsletter.version import __version__
+from newsletter.web.assets import register_assets
 from newsletter.web.doors import doors
 from newsletter.web.errors import register_errors
 from newsletter.web.guards import register_guards
@@ -42,7 +43,6 @@ def create_app(settings: Settings | None = None) -> Flask:
         SECRET_KEY=settings.secret_keys[-1],
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings),
-        SEND_FILE_MAX_AGE_DEFAULT=3600,
     )
     # A one-click POST must never be answered by a redirect (U4).
     app.url_map.strict_slashes = False
@@ -67,6 +67,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     for blueprint in (public, doors, health, mailbox):
         app.register_blueprint(blueprint)
     register_guards(app, settings)
+    register_assets(app)
     register_errors(app)
     register_commands(app)
     return app

@@ -1,4 +1,4 @@
-"""The `newsletter` command. Every command that fails says why in one line, and exits with a status above 0."""
+"""The `newsletter` command. A command that fails says why in one line, and exits with a status above 0."""
 
 from __future__ import annotations
 
@@ -101,12 +101,12 @@ def _check_database() -> None:
 @click.command("init")
 @with_appcontext
 def init_command() -> None:
-    """Make what the service needs: data directory, keys, database, first list. Doing it again changes nothing."""
+    """Make data directory, keys, database and a first list. Doing it again changes nothing."""
     flask_migrate.upgrade(directory=str(MIGRATIONS))
     session = db.session()
     with write_transaction(session):
         if lists.default(session) is None:
-            lists.add(session, parts().settings, datetime.now(UTC), **FIRST_LIST)
+            lists.add(session, datetime.now(UTC), **FIRST_LIST)
     click.echo(f"Ready: {parts().settings.base_url}", err=True)
 
 
@@ -243,7 +243,7 @@ def add_list(slug: str, name: str, **fields: Any) -> None:
     _check_database()
     session = db.session()
     with write_transaction(session):
-        added = lists.add(session, parts().settings, datetime.now(UTC), slug=slug, name=name, **fields)
+        added = lists.add(session, datetime.now(UTC), slug=slug, name=name, **fields)
     _show(added)
 
 

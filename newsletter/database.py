@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +25,6 @@ from sqlalchemy import (
     Connection,
     Dialect,
     Engine,
-    FromClause,
     MetaData,
     String,
     Table,
@@ -33,7 +32,6 @@ from sqlalchemy import (
     make_url,
     text,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Session, registry
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -71,7 +69,7 @@ class UtcDateTime(TypeDecorator[datetime]):
             raise ValueError("a moment without a time zone cannot be stored")
         return rfc3339(value) if dialect.name == "sqlite" else value
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         if value is None:
             return None
         moment = datetime.fromisoformat(value) if isinstance(value, str) else value
@@ -80,7 +78,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 def rfc3339(moment: datetime) -> str:
     """A moment as RFC 3339 in UTC with microseconds, such as 2026-01-31T08:00:00.000000Z."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 class Base(DeclarativeBase):
@@ -171,12 +169,11 @@ def _writers_line(engine: Engine) -> Iterator[None]:
         yield
 
 
-def insert_missing(session: Session, table: FromClause, rows: Sequence[dict[str, Any]], *, key: str) -> None:
-    """Insert those rows whose `key` is not there yet; leave the others as they are."""
+def table_of(model: type[Base]) -> Table:
+    """The table of a model, for statements that hot paths build once and run as Core."""
+    table = model.__table__
     assert isinstance(table, Table)
-    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-    if rows:
-        session.execute(insert(table).on_conflict_do_nothing(index_elements=[key]), list(rows))
+    return table
 
 
 def is_disconnect(error: SQLAlchemyError) -> bool:

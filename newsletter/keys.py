@@ -12,7 +12,7 @@ LEAST_LENGTH = 32
 
 
 def prepare_data_dir(settings: Settings) -> None:
-    """Make the data directory where something is kept in it. Raises `SettingsError` where that is impossible."""
+    """Make the data directory, where anything is kept in it. Raises `SettingsError` where that cannot be."""
     if not settings.needs_data_dir:
         return
     folder = settings.data_dir

@@ -1,4 +1,4 @@
-"""Logs: one structured line an event, on standard error, with no address and no token in it (checklist A16)."""
+"""Logs: one JSON line an event, on standard error, with no address and no token in it (checklist A16)."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ class WorkerProcess:
             with self._lock:
                 if self._ending.is_set():
                     return
-                self._process = subprocess.Popen(
+                self._process = subprocess.Popen(  # noqa: S603 - our own program
                     [sys.executable, "-m", "newsletter", "worker", "--with-parent", str(os.getpid())],
                     stdin=subprocess.DEVNULL,
                 )

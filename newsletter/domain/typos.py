@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 # Where most of the world's personal mail lives.
 PROVIDERS = (
     "gmail.com", "googlemail.com", "yahoo.com", "yahoo.co.uk", "yahoo.co.in", "yahoo.de", "yahoo.fr",
@@ -46,12 +48,15 @@ def suggest(address: str) -> str | None:
     A slip is one letter too many, too few, wrong, or two neighbours swapped.
     """
     local, _, domain = address.rpartition("@")
+    meant = _meant(domain)
+    return f"{local}@{meant}" if meant else None
+
+
+@lru_cache(maxsize=4096)
+def _meant(domain: str) -> str | None:
     if domain in PROVIDERS or domain in _REAL_NEIGHBOURS or len(domain) < _SHORTEST:
         return None
-    for provider in PROVIDERS:
-        if _one_slip_apart(domain, provider):
-            return f"{local}@{provider}"
-    return None
+    return next((provider for provider in PROVIDERS if _one_slip_apart(domain, provider)), None)
 
 
 def _one_slip_apart(left: str, right: str) -> bool:

@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from email.headerregistry import Address as HeaderAddress
-from email.message import EmailMessage, MIMEPart
+from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from newsletter.domain.addresses import envelope_form
 from newsletter.domain.links import Links
@@ -51,7 +51,7 @@ class Composer:
         # A template `x.html` escapes what it is given, `x.txt` does not.
         self._templates = Environment(
             loader=FileSystemLoader(TEMPLATES),
-            autoescape=lambda name: bool(name and name.endswith(".html")),
+            autoescape=select_autoescape(["html"]),
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
@@ -94,7 +94,7 @@ class Composer:
         mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
         mail["Auto-Submitted"] = "auto-generated"
         _set_text(mail, self._render(f"{message.kind}.txt", context), "plain")
-        html = MIMEPart()
+        html = EmailMessage()
         # Letters outside ASCII as entities: the part needs no transfer encoding, its links stay whole.
         markup = self._render(f"{message.kind}.html", context).encode("ascii", "xmlcharrefreplace").decode()
         _set_text(html, markup, "html")
@@ -124,7 +124,7 @@ def _header_address(sender: Sender) -> HeaderAddress:
     return HeaderAddress(display_name=sender.name, addr_spec=sender.address)
 
 
-def _set_text(part: MIMEPart, text: str, subtype: str) -> None:
+def _set_text(part: EmailMessage, text: str, subtype: str) -> None:
     """Set a text body: as it is where SMTP takes it so, which keeps every link on one line."""
     plain = text.isascii() and all(len(line) < _LONGEST_LINE for line in text.splitlines())
     part.set_content(text, subtype=subtype, cte="7bit" if plain else "quoted-printable")

@@ -55,7 +55,7 @@ class Worker:
         self._composer = composer
         self._transport: Transport = transport_for(settings)
         self._stop = stop
-        self._random = random.Random()
+        self._random = random.Random()  # noqa: S311 - jitter
         self._lease_id = uuid4()
         self._relay_failures = 0
         self._purged_at = float("-inf")

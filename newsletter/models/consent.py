@@ -12,7 +12,7 @@ from newsletter.database import Base
 
 
 class Wording(Base):
-    """The exact words of a form, stored once under their SHA-256 digest: editing a list changes no evidence."""
+    """The exact words of a form, stored once by their SHA-256: editing a list changes no evidence."""
 
     __tablename__ = "wordings"
 

@@ -36,7 +36,8 @@ class Status(StrEnum):
 
 
 OPEN = (Status.QUEUED, Status.INFLIGHT, Status.AWAITING_RETRY)
-_IS_OPEN = text("status IN ('queued', 'inflight', 'awaiting_retry')")
+# Written out, so that both databases see that the index of what is due fits a query.
+IS_OPEN = "status IN ('queued', 'inflight', 'awaiting_retry')"
 
 
 class OutboxMessage(Base):
@@ -45,7 +46,7 @@ class OutboxMessage(Base):
 
     __tablename__ = "outbox"
     __table_args__ = (
-        Index("ix_outbox_due", "next_attempt_at", postgresql_where=_IS_OPEN, sqlite_where=_IS_OPEN),
+        Index("ix_outbox_due", "next_attempt_at", postgresql_where=text(IS_OPEN), sqlite_where=text(IS_OPEN)),
         Index(None, "subscription_id", "created_at"),
     )
 

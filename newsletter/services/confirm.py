@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from newsletter.domain.lifecycle import Event, State, move
-from newsletter.models import MailingList, Subscriber, Subscription
-from newsletter.services import evidence, lists
+from newsletter.services import evidence, subscriptions
 from newsletter.services.evidence import Seen
-from newsletter.services.lists import ListView
+from newsletter.services.subscriptions import Found
 from newsletter.settings import Settings
 
 
@@ -38,53 +37,38 @@ class Press:
 
 @dataclass(frozen=True)
 class Confirmed:
-    """The answer, with what its page shows."""
+    """The answer, and the subscription as it was found; None where it is gone."""
 
     answer: Answer
-    list: ListView | None = None
-    address: str | None = None
+    subscription: Found | None
 
 
-def confirm(session: Session, settings: Settings, now: datetime, presses: Sequence[Press]) -> list[Confirmed]:  # noqa: ARG001
+def confirm(
+    session: Session,
+    settings: Settings,  # noqa: ARG001
+    now: datetime,
+    presses: Sequence[Press],
+) -> list[Confirmed]:
     """Apply presses in their order."""
-    rows = {
-        row[Subscription.id]: row
-        for row in session.execute(
-            select(
-                Subscription.id,
-                Subscription.state,
-                Subscription.generation,
-                Subscriber.address,
-                *lists.COLUMNS,
-            )
-            .join(Subscriber, Subscriber.id == Subscription.subscriber_id)
-            .join(MailingList, MailingList.id == Subscription.list_id)
-            .where(Subscription.id.in_({press.subscription_id for press in presses}))
-            .order_by(Subscription.id)
-            .with_for_update(of=Subscription)
-        ).mappings()
-    }
-    states = {identifier: State(row[Subscription.state]) for identifier, row in rows.items()}
+    found = subscriptions.lock(session, {press.subscription_id for press in presses})
+    states = {identifier: subscription.state for identifier, subscription in found.items()}
+    changed: list[dict[str, Any]] = []
+    events: list[dict[str, Any]] = []
     answers: list[Confirmed] = []
-    events = []
-    changed = set()
     for press in presses:
-        row = rows.get(press.subscription_id)
-        if row is None:
-            answers.append(Confirmed(Answer.GONE))
+        subscription = found.get(press.subscription_id)
+        before = states.get(press.subscription_id)
+        if subscription is None or before is None:
+            answers.append(Confirmed(Answer.GONE, None))
             continue
-        before = states[press.subscription_id]
-        current = row[Subscription.generation] == press.generation
-        if not current or before not in (State.PENDING, State.CONFIRMED):
-            answers.append(Confirmed(Answer.SUPERSEDED, lists.view(row)))
+        if subscription.generation != press.generation or before not in (State.PENDING, State.CONFIRMED):
+            answers.append(Confirmed(Answer.SUPERSEDED, subscription))
             continue
-        states[press.subscription_id] = move(before, Event.CONFIRM)
-        if before is not State.CONFIRMED:
-            changed.add(press.subscription_id)
+        states[press.subscription_id] = after = move(before, Event.CONFIRM)
+        if after is not before:
+            changed.append({"subscription": press.subscription_id, "state": after.value, "confirmed_at": now})
             events.append(evidence.event_row(press.subscription_id, Event.CONFIRM, now, press.seen))
-        answers.append(Confirmed(Answer.CONFIRMED, lists.view(row), row[Subscriber.address]))
-    evidence.change(
-        session, ({"subscription": key, "state": states[key].value, "confirmed_at": now} for key in changed)
-    )
+        answers.append(Confirmed(Answer.CONFIRMED, subscription))
+    evidence.change(session, changed)
     evidence.record(session, events)
     return answers

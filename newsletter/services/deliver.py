@@ -13,17 +13,18 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CursorResult, RowMapping, select, update
+from sqlalchemy import Integer, Row, bindparam, select, text, update
 from sqlalchemy.orm import Session
 
+from newsletter.database import table_of
 from newsletter.domain.lifecycle import State
 from newsletter.models import MailingList, OutboxMessage, Subscriber, Subscription
-from newsletter.models.outbox import OPEN, Kind, Status
+from newsletter.models.outbox import IS_OPEN, Kind, Status
+from newsletter.queries import Query, among
 from newsletter.services import lists, suppress
 from newsletter.services.lists import ListView
 from newsletter.settings import Settings
 
-_OPEN = [status.value for status in OPEN]
 # In which states of its subscription a mail still has its reason.
 _REASONS = {
     Kind.CONFIRMATION: {State.PENDING},
@@ -64,53 +65,19 @@ def claim(
 ) -> list[Claimed]:
     """Take up to `limit` messages that are due. State and suppression are read again here (S7): a
     message whose reason is gone is cancelled and not returned."""
-    ids = session.scalars(
-        select(OutboxMessage.id)
-        .where(OutboxMessage.status.in_(_OPEN), OutboxMessage.next_attempt_at <= now)
-        .order_by(OutboxMessage.next_attempt_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    ).all()
+    ids = [row.id for row in _DUE.rows(session, now=now, most=limit)]
     if not ids:
         return []
-    rows = (
-        session.execute(
-            select(
-                OutboxMessage.id,
-                OutboxMessage.kind,
-                OutboxMessage.message_id,
-                OutboxMessage.attempts,
-                OutboxMessage.created_at.label("queued_at"),
-                OutboxMessage.subscription_id,
-                Subscription.state,
-                Subscription.generation,
-                Subscription.subscriber_id,
-                Subscriber.address,
-                Subscriber.identity,
-                Subscriber.locale,
-                *lists.COLUMNS,
-            )
-            .join(Subscription, Subscription.id == OutboxMessage.subscription_id)
-            .join(Subscriber, Subscriber.id == Subscription.subscriber_id)
-            .join(MailingList, MailingList.id == Subscription.list_id)
-            .where(OutboxMessage.id.in_(ids))
-            .order_by(OutboxMessage.next_attempt_at, OutboxMessage.id)
-        )
-        .mappings()
-        .all()
-    )
-    suppressed = suppress.which(session, settings, {row[Subscriber.identity] for row in rows})
+    rows = _CONTENTS.rows(session, ids=ids)
+    suppressed = suppress.which(session, settings, {row.identity for row in rows})
     wanted = [
-        row
-        for row in rows
-        if State(row[Subscription.state]) in _REASONS[Kind(row[OutboxMessage.kind])]
-        and row[Subscriber.identity] not in suppressed
+        row for row in rows if State(row.state) in _REASONS[Kind(row.kind)] and row.identity not in suppressed
     ]
     held = _held(
         session,
-        {row[Subscription.subscriber_id] for row in wanted if Kind(row[OutboxMessage.kind]) is Kind.LINKS},
+        {row.subscriber_id for row in wanted if Kind(row.kind) is Kind.LINKS},
     )
-    kept = [row[OutboxMessage.id] for row in wanted]
+    kept = [row.message for row in wanted]
     _set(session, set(ids) - set(kept), status=Status.CANCELLED.value)
     _set(
         session,
@@ -118,23 +85,23 @@ def claim(
         status=Status.INFLIGHT.value,
         lease_id=lease_id,
         next_attempt_at=now + settings.outbox_lease,
-        attempts=OutboxMessage.attempts + 1,
+        attempts=_OUTBOX.c.attempts + 1,
     )
-    return [_claimed(row, lease_id, held.get(row[Subscription.subscriber_id], ())) for row in wanted]
+    return [_claimed(row, lease_id, held.get(row.subscriber_id, ())) for row in wanted]
 
 
-def _claimed(row: RowMapping, lease_id: UUID, held: Sequence[Held]) -> Claimed:
+def _claimed(row: Row[Any], lease_id: UUID, held: Sequence[Held]) -> Claimed:
     return Claimed(
-        id=row[OutboxMessage.id],
+        id=row.message,
         lease_id=lease_id,
-        kind=Kind(row[OutboxMessage.kind]),
-        message_id=row[OutboxMessage.message_id],
-        attempts=row[OutboxMessage.attempts] + 1,
-        created_at=row["queued_at"],
-        address=row[Subscriber.address],
-        locale=row[Subscriber.locale],
-        subscription_id=row[OutboxMessage.subscription_id],
-        generation=row[Subscription.generation],
+        kind=Kind(row.kind),
+        message_id=row.message_id,
+        attempts=row.attempts + 1,
+        created_at=row.queued_at,
+        address=row.address,
+        locale=row.locale,
+        subscription_id=row.subscription_id,
+        generation=row.generation,
         list=lists.view(row),
         held=tuple(held),
     )
@@ -161,37 +128,23 @@ def _held(session: Session, subscriber_ids: Collection[UUID]) -> dict[UUID, list
 
 def still_wanted(session: Session, message: Claimed) -> bool:
     """Whether the message is still ours to send: asked right before DATA (checklist U12)."""
-    return (
-        session.scalar(
-            select(OutboxMessage.id).where(
-                OutboxMessage.id == message.id,
-                OutboxMessage.lease_id == message.lease_id,
-                OutboxMessage.status == Status.INFLIGHT.value,
-            )
-        )
-        is not None
-    )
+    return bool(_WANTED.rows(session, message=message.id, lease=message.lease_id))
 
 
 def extend(session: Session, settings: Settings, now: datetime, *, lease_id: UUID) -> None:
     """Keep a living worker's claims from coming due."""
-    session.execute(
-        update(OutboxMessage)
-        .where(OutboxMessage.lease_id == lease_id, OutboxMessage.status == Status.INFLIGHT.value)
+    session.connection().execute(
+        update(_OUTBOX)
+        .where(_OUTBOX.c.lease_id == lease_id, _OUTBOX.c.status == Status.INFLIGHT.value)
         .values(next_attempt_at=now + settings.outbox_lease)
-        .execution_options(synchronize_session=False)
     )
 
 
 def record_sent(session: Session, now: datetime, message: Claimed) -> None:
     """The relay took it; true even where it was cancelled while the relay had it already."""
-    _record(
+    _SENT.run(
         session,
-        message,
-        statuses=(Status.INFLIGHT, Status.CANCELLED),
-        status=Status.SENT.value,
-        sent_at=now,
-        last_error=None,
+        [{"message": message.id, "lease": message.lease_id, "sent_at": now, "status": Status.SENT.value}],
     )
 
 
@@ -213,34 +166,64 @@ def release(session: Session, now: datetime, messages: Sequence[Claimed]) -> Non
             message,
             status=Status.QUEUED.value,
             next_attempt_at=now,
-            attempts=OutboxMessage.attempts - 1,
+            attempts=_OUTBOX.c.attempts - 1,
             lease_id=None,
         )
 
 
-def _record(
-    session: Session, message: Claimed, *, statuses: Sequence[Status] = (Status.INFLIGHT,), **values: Any
-) -> bool:
-    """Write a result, unless another worker holds the message by now."""
-    result = session.execute(
-        update(OutboxMessage)
+def _record(session: Session, message: Claimed, **values: Any) -> None:
+    """Write a result, unless the message was cancelled or another worker holds it by now."""
+    session.connection().execute(
+        update(_OUTBOX)
         .where(
-            OutboxMessage.id == message.id,
-            OutboxMessage.lease_id == message.lease_id,
-            OutboxMessage.status.in_([status.value for status in statuses]),
+            _OUTBOX.c.id == message.id,
+            _OUTBOX.c.lease_id == message.lease_id,
+            _OUTBOX.c.status == Status.INFLIGHT.value,
         )
         .values(**values)
-        .execution_options(synchronize_session=False)
     )
-    assert isinstance(result, CursorResult)
-    return result.rowcount == 1
 
 
 def _set(session: Session, ids: Collection[UUID], **values: Any) -> None:
     if ids:
-        session.execute(
-            update(OutboxMessage)
-            .where(OutboxMessage.id.in_(list(ids)))
-            .values(**values)
-            .execution_options(synchronize_session=False)
-        )
+        session.connection().execute(update(_OUTBOX).where(_OUTBOX.c.id.in_(list(ids))).values(**values))
+
+
+_OUTBOX, _SUBSCRIPTIONS = table_of(OutboxMessage), table_of(Subscription)
+_SUBSCRIBERS, _LISTS = table_of(Subscriber), table_of(MailingList)
+_DUE = Query(
+    select(_OUTBOX.c.id)
+    .where(text(IS_OPEN), _OUTBOX.c.next_attempt_at <= bindparam("now", type_=_OUTBOX.c.created_at.type))
+    .order_by(_OUTBOX.c.next_attempt_at)
+    .limit(bindparam("most", type_=Integer))
+    .with_for_update(skip_locked=True)
+)
+_CONTENTS = Query(
+    select(
+        _OUTBOX.c.id.label("message"),
+        _OUTBOX.c.kind,
+        _OUTBOX.c.message_id,
+        _OUTBOX.c.attempts,
+        _OUTBOX.c.created_at.label("queued_at"),
+        _OUTBOX.c.subscription_id,
+        _SUBSCRIPTIONS.c.state,
+        _SUBSCRIPTIONS.c.generation,
+        _SUBSCRIPTIONS.c.subscriber_id,
+        _SUBSCRIBERS.c.address,
+        _SUBSCRIBERS.c.identity,
+        _SUBSCRIBERS.c.locale,
+        *lists.COLUMNS,
+    )
+    .select_from(_OUTBOX)
+    .join(_SUBSCRIPTIONS, _SUBSCRIPTIONS.c.id == _OUTBOX.c.subscription_id)
+    .join(_SUBSCRIBERS, _SUBSCRIBERS.c.id == _SUBSCRIPTIONS.c.subscriber_id)
+    .join(_LISTS, _LISTS.c.id == _SUBSCRIPTIONS.c.list_id)
+    .where(among(_OUTBOX.c.id, "ids"))
+    .order_by(_OUTBOX.c.next_attempt_at, _OUTBOX.c.id)
+)
+_OURS = (_OUTBOX.c.id == bindparam("message"), _OUTBOX.c.lease_id == bindparam("lease"))
+_WANTED = Query(select(_OUTBOX.c.id).where(*_OURS, _OUTBOX.c.status == Status.INFLIGHT.value))
+_SENT = Query(
+    update(_OUTBOX).where(*_OURS, text("status IN ('inflight', 'cancelled')")),
+    columns=("status", "sent_at", "last_error"),
+)

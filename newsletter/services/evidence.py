@@ -8,14 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, insert, update
+from sqlalchemy import bindparam, insert
 from sqlalchemy.orm import Session
 
+from newsletter.database import table_of
 from newsletter.domain.lifecycle import Event
 from newsletter.models import ConsentEvent, Subscription
+from newsletter.queries import Query
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,7 @@ def event_row(
 
 def record(session: Session, rows: Sequence[dict[str, Any]]) -> None:
     """Append consent events."""
-    if rows:
-        session.execute(insert(ConsentEvent.__table__), list(rows))
+    _RECORD.run(session, rows)
 
 
 def change(session: Session, rows: Iterable[dict[str, Any]]) -> None:
@@ -62,7 +64,18 @@ def change(session: Session, rows: Iterable[dict[str, Any]]) -> None:
     same columns. Written in order of id, so that two batches cannot wait for each other."""
     ordered = sorted(rows, key=lambda row: row["subscription"])
     if ordered:
-        session.connection().execute(_CHANGE, ordered)
+        _change(tuple(sorted(ordered[0].keys() - {"subscription"}))).run(session, ordered)
 
 
-_CHANGE = update(Subscription.__table__).where(Subscription.__table__.c.id == bindparam("subscription"))
+@cache
+def _change(columns: tuple[str, ...]) -> Query:
+    return Query(
+        _SUBSCRIPTIONS.update().where(_SUBSCRIPTIONS.c.id == bindparam("subscription")), columns=columns
+    )
+
+
+_SUBSCRIPTIONS = table_of(Subscription)
+_RECORD = Query(
+    insert(table_of(ConsentEvent)),
+    columns=("subscription_id", "kind", "at", "way", "wording", "page", "network", "agent", "message_id"),
+)

@@ -14,7 +14,10 @@ from sqlalchemy import Connection
 
 from newsletter.domain.lifecycle import State
 
-COLUMNS = ("id", "email", "name", "state", "locale", "source", "created_at", "confirmed_at", "unsubscribed_at", "attributes")  # fmt: skip
+COLUMNS = (
+    "id", "email", "name", "state", "locale", "source", "created_at", "confirmed_at", "unsubscribed_at",
+    "attributes",
+)  # fmt: skip
 _CHUNK = 64 * 1024  # bytes: handing over row by row is several times slower
 _ROWS = 2000
 
@@ -70,10 +73,10 @@ def _from_postgresql(
         list_id=f"'{UUID(str(list_id))}'", states=", ".join(f"'{State(s).value}'" for s in states)
     )
     if form is Format.CSV:
-        query = f"SELECT {', '.join(_PG_VALUES.values())} {_FROM} {where}"  # noqa: S608
+        query = f"SELECT {', '.join(_PG_VALUES.values())} {_FROM} {where}"
         options = "FORMAT csv"
     else:
-        query = f"SELECT {_json_line(_PG_VALUES, 'to_json({})::text')} {_FROM} {where}"  # noqa: S608
+        query = f"SELECT {_json_line(_PG_VALUES, 'to_json({})::text')} {_FROM} {where}"
         # Control characters are never in the data, so nothing is quoted: each line leaves as it is.
         options = "FORMAT csv, DELIMITER E'\\x02', QUOTE E'\\x01'"
     driver = connection.connection.driver_connection
@@ -116,7 +119,8 @@ def _csv_field(name: str, value: str) -> str:
     if name in _NEVER_QUOTED:
         return f"coalesce({value}, '')"
     quoted = f"""'"' || replace({value}, '"', '""') || '"'"""
-    return f"""CASE WHEN {value} IS NULL THEN '' WHEN {value} = '' OR instr({value}, ',') OR instr({value}, '"') THEN {quoted} ELSE {value} END"""
+    must = f"""{value} = '' OR instr({value}, ',') OR instr({value}, '"')"""
+    return f"CASE WHEN {value} IS NULL THEN '' WHEN {must} THEN {quoted} ELSE {value} END"
 
 
 def _from_sqlite(
@@ -132,7 +136,7 @@ def _from_sqlite(
     driver = connection.connection.driver_connection
     assert driver is not None
     cursor = driver.cursor()
-    cursor.execute(f"SELECT {line} || ? {_FROM} {where}", [end, list_id.hex, *(s.value for s in states)])  # noqa: S608
+    cursor.execute(f"SELECT {line} || ? {_FROM} {where}", [end, list_id.hex, *(s.value for s in states)])
     while rows := cursor.fetchmany(_ROWS):
         yield "".join([row[0] for row in rows]).encode()
 

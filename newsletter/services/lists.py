@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from sqlalchemy import RowMapping, func, insert, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
+from newsletter.database import table_of
 from newsletter.domain.ids import new_id
 from newsletter.domain.wording import FormWording, form_wording
 from newsletter.models import MailingList, Subscription
-from newsletter.settings import Sender, Settings, parse_sender
+from newsletter.queries import Query, among
+from newsletter.settings import Sender, parse_sender
 
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 
@@ -51,23 +53,15 @@ class ListView:
         return Sender(default.name or self.name, default.address)
 
 
-COLUMNS = (
-    MailingList.id,
-    MailingList.slug,
-    MailingList.name,
-    MailingList.headline,
-    MailingList.invitation,
-    MailingList.sender,
-    MailingList.sites,
-    MailingList.created_at,
-)
+_LISTS = table_of(MailingList)
+# In the order of ListView's fields, so that a row becomes a view by its position.
+COLUMNS = tuple(_LISTS.c[field.name] for field in fields(ListView))
 
 
-def view(row: RowMapping) -> ListView:
-    """A row of `COLUMNS` as a `ListView`."""
-    return ListView(
-        **{**{column.key: row[column] for column in COLUMNS}, "sites": tuple(row[MailingList.sites])}
-    )
+def view(row: Sequence[Any]) -> ListView:
+    """A row that ends with `COLUMNS` as a `ListView`."""
+    identifier, slug, name, headline, invitation, sender, sites, created_at = row[-len(COLUMNS) :]
+    return ListView(identifier, slug, name, headline, invitation, sender, tuple(sites), created_at)
 
 
 def find(session: Session, slug: str) -> ListView | None:
@@ -77,24 +71,22 @@ def find(session: Session, slug: str) -> ListView | None:
 
 def find_many(session: Session, slugs: Sequence[str]) -> dict[str, ListView]:
     """The lists with these slugs, by slug; unknown ones are missing."""
-    rows = session.execute(select(*COLUMNS).where(MailingList.slug.in_(slugs))).mappings()
-    return {row[MailingList.slug]: view(row) for row in rows}
+    return {found.slug: found for found in map(view, _BY_SLUG.rows(session, slugs=slugs))}
 
 
 def default(session: Session) -> ListView | None:
     """The list of the front page: the one that was made first."""
-    row = (
-        session.execute(select(*COLUMNS).order_by(MailingList.created_at, MailingList.id).limit(1))
-        .mappings()
-        .first()
-    )
-    return view(row) if row is not None else None
+    return next(map(view, _OLDEST.rows(session)), None)
 
 
 def every(session: Session) -> list[ListView]:
     """All lists, the oldest first."""
-    rows = session.execute(select(*COLUMNS).order_by(MailingList.created_at, MailingList.id)).mappings()
-    return [view(row) for row in rows]
+    return [view(row) for row in session.connection().execute(_OLDEST_FIRST)]
+
+
+_BY_SLUG = Query(select(*COLUMNS).where(among(_LISTS.c.slug, "slugs")))
+_OLDEST_FIRST = select(*COLUMNS).order_by(_LISTS.c.created_at, _LISTS.c.id)
+_OLDEST = Query(_OLDEST_FIRST.limit(1))
 
 
 def counts(session: Session, list_id: UUID) -> dict[str, int]:
@@ -104,12 +96,11 @@ def counts(session: Session, list_id: UUID) -> dict[str, int]:
         .where(Subscription.list_id == list_id)
         .group_by(Subscription.state)
     )
-    return {state: number for state, number in rows}
+    return dict(rows.tuples().all())
 
 
 def add(
     session: Session,
-    settings: Settings,
     now: datetime,
     *,
     slug: str,
@@ -122,16 +113,14 @@ def add(
     """Make a list. Raises `ListError`."""
     if not _SLUG.fullmatch(slug):
         raise ListError(
-            f"a list's slug has 1 to 64 of a-z, 0-9 and -, and no - at its ends, such as daily-news; not {slug!r}"
+            f"a slug has 1 to 64 of a-z, 0-9 and -, and no - at its ends, such as daily-news; not {slug!r}"
         )
     if find(session, slug) is not None:
         raise ListError(f"there is a list {slug!r} already: `newsletter lists edit {slug}` changes it")
     values = _checked(
         {"name": name, "headline": headline, "invitation": invitation, "sender": sender, "sites": list(sites)}
     )
-    session.execute(
-        insert(MailingList.__table__), [{"id": new_id(now), "slug": slug, "created_at": now} | values]
-    )
+    session.execute(insert(_LISTS), [{"id": new_id(now), "slug": slug, "created_at": now} | values])
     added = find(session, slug)
     assert added is not None
     return added

@@ -9,13 +9,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
+from newsletter.database import table_of
 from newsletter.domain.ids import new_id
 from newsletter.domain.resending import MEMORY
 from newsletter.models import OutboxMessage
-from newsletter.models.outbox import OPEN, Kind, Status
+from newsletter.models.outbox import IS_OPEN, OPEN, Kind, Status
+from newsletter.queries import Query, among
 
 
 @dataclass
@@ -32,19 +34,9 @@ def histories(
 ) -> dict[UUID, History]:
     """The history of each subscription, for mails of `kinds`; cancelled ones were never sent."""
     found: dict[UUID, History] = defaultdict(History)
-    rows = session.execute(
-        select(
-            OutboxMessage.subscription_id,
-            OutboxMessage.status,
-            func.coalesce(OutboxMessage.sent_at, OutboxMessage.created_at),
-        ).where(
-            OutboxMessage.subscription_id.in_(subscription_ids),
-            OutboxMessage.created_at > now - MEMORY,
-            OutboxMessage.kind.in_([kind.value for kind in kinds]),
-            OutboxMessage.status != Status.CANCELLED.value,
-        )
-    )
-    for subscription_id, status, mailed_at in rows:
+    for subscription_id, status, mailed_at in _MAILED.rows(
+        session, ids=list(subscription_ids), since=now - MEMORY, kinds=[kind.value for kind in kinds]
+    ):
         found[subscription_id].mailed.append(mailed_at)
         found[subscription_id].waiting |= status in OPEN
     return found
@@ -70,18 +62,36 @@ def message_row(
 
 def enqueue(session: Session, rows: Sequence[dict[str, Any]]) -> None:
     """Put messages into the outbox, in the transaction of the change that caused them."""
-    if rows:
-        session.execute(insert(OutboxMessage.__table__), list(rows))
+    _ENQUEUE.run(session, rows)
 
 
 def cancel_for(session: Session, subscription_ids: Iterable[UUID]) -> None:
     """Take back what has not reached the relay's DATA yet (checklist U12)."""
-    session.execute(
-        update(OutboxMessage)
-        .where(
-            OutboxMessage.subscription_id.in_(list(subscription_ids)),
-            OutboxMessage.status.in_([status.value for status in OPEN]),
-        )
-        .values(status=Status.CANCELLED.value)
-        .execution_options(synchronize_session=False)
+    _CANCEL.run(session, [{"ids": list(subscription_ids)}])
+
+
+_OUTBOX = table_of(OutboxMessage)
+_MAILED = Query(
+    select(
+        _OUTBOX.c.subscription_id,
+        _OUTBOX.c.status,
+        func.coalesce(_OUTBOX.c.sent_at, _OUTBOX.c.created_at).label("mailed_at"),
+    ).where(
+        among(_OUTBOX.c.subscription_id, "ids"),
+        _OUTBOX.c.created_at > bindparam("since", type_=_OUTBOX.c.created_at.type),
+        among(_OUTBOX.c.kind, "kinds"),
+        _OUTBOX.c.status != Status.CANCELLED.value,
     )
+)
+_ENQUEUE = Query(
+    insert(_OUTBOX),
+    columns=(
+        "id", "subscription_id", "kind", "status", "attempts", "next_attempt_at", "message_id",
+        "idempotency_key", "created_at",
+    ),
+)  # fmt: skip
+_CANCEL = Query(
+    update(_OUTBOX)
+    .where(among(_OUTBOX.c.subscription_id, "ids"), text(IS_OPEN))
+    .values(status=Status.CANCELLED.value)
+)

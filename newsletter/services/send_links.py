@@ -9,15 +9,15 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from newsletter.database import table_of
 from newsletter.domain.addresses import Address
 from newsletter.domain.lifecycle import State
 from newsletter.domain.resending import may_mail
 from newsletter.models import MailingList, Subscriber, Subscription
 from newsletter.models.outbox import Kind
+from newsletter.queries import Query, among
 from newsletter.services import lists, outbox, suppress
 from newsletter.settings import Settings
-
-LISTED = (State.PENDING.value, State.CONFIRMED.value)
 
 
 def send_links(
@@ -26,19 +26,12 @@ def send_links(
     """Queue the mail for each address that is on a list, within the bounds of D9."""
     identities = {address.identity for address in addresses}
     identities -= suppress.which(session, settings, identities)
-    people = session.execute(
-        select(Subscriber.id, Subscription.id.label("subscription_id"), *lists.COLUMNS)
-        .join(Subscription, Subscription.subscriber_id == Subscriber.id)
-        .join(MailingList, MailingList.id == Subscription.list_id)
-        .where(Subscriber.identity.in_(sorted(identities)), Subscription.state.in_(LISTED))
-        .order_by(Subscriber.identity, Subscription.id)
-        .with_for_update(of=Subscriber)
-    ).mappings()
+    people = _LISTED.rows(session, identities=sorted(identities))
     by_subscriber: dict[UUID, list[UUID]] = {}
     domains: dict[UUID, str] = {}
     for row in people:
-        by_subscriber.setdefault(row[Subscriber.id], []).append(row["subscription_id"])
-        domains[row["subscription_id"]] = lists.view(row).sender_or(settings.mail_from).domain
+        by_subscriber.setdefault(row.subscriber_id, []).append(row.subscription_id)
+        domains[row.subscription_id] = lists.view(row).sender_or(settings.mail_from).domain
     past = outbox.histories(session, list(domains), now, kinds=[Kind.LINKS])
     mails = []
     for subscription_ids in by_subscriber.values():
@@ -58,3 +51,17 @@ def send_links(
             )
     outbox.enqueue(session, mails)
     return [None for _ in addresses]
+
+
+_SUBSCRIPTIONS, _SUBSCRIBERS, _LISTS = table_of(Subscription), table_of(Subscriber), table_of(MailingList)
+_LISTED = Query(
+    select(_SUBSCRIPTIONS.c.subscriber_id, _SUBSCRIPTIONS.c.id.label("subscription_id"), *lists.COLUMNS)
+    .join(_SUBSCRIBERS, _SUBSCRIBERS.c.id == _SUBSCRIPTIONS.c.subscriber_id)
+    .join(_LISTS, _LISTS.c.id == _SUBSCRIPTIONS.c.list_id)
+    .where(
+        among(_SUBSCRIBERS.c.identity, "identities"),
+        _SUBSCRIPTIONS.c.state.in_([State.PENDING.value, State.CONFIRMED.value]),
+    )
+    .order_by(_SUBSCRIBERS.c.identity, _SUBSCRIPTIONS.c.id)
+    .with_for_update(of=_SUBSCRIBERS)
+)

@@ -15,13 +15,14 @@ from uuid import UUID
 from sqlalchemy import and_, insert, select
 from sqlalchemy.orm import Session
 
-from newsletter.database import Conflict, insert_missing
+from newsletter.database import Conflict, table_of
 from newsletter.domain.addresses import Address
 from newsletter.domain.ids import new_id
 from newsletter.domain.lifecycle import Event, State, move
 from newsletter.domain.resending import COOL_DOWN, earliest_next
 from newsletter.models import Subscriber, Subscription, Wording
 from newsletter.models.outbox import Kind
+from newsletter.queries import Query, among, insert_missing
 from newsletter.services import evidence, lists, outbox, suppress
 from newsletter.services.evidence import Seen
 from newsletter.services.lists import ListView
@@ -77,7 +78,7 @@ def _standings(
 
     Rows are inserted and locked in order of identity, so that two batches cannot wait for each other.
     """
-    newcomers = {
+    newcomers: dict[str, dict[str, Any]] = {
         sign_up.address.identity: {
             "id": new_id(now),
             "address": sign_up.address.text,
@@ -89,28 +90,10 @@ def _standings(
         }
         for sign_up in reversed(sign_ups)
     }
-    insert_missing(
-        session, Subscriber.__table__, [row for _, row in sorted(newcomers.items())], key="identity"
+    _ADD_PEOPLE.run(session, [row for _, row in sorted(newcomers.items())])
+    found = _STANDINGS.rows(
+        session, list_ids=[mailing_list.id for mailing_list in known.values()], identities=sorted(newcomers)
     )
-    list_ids = [mailing_list.id for mailing_list in known.values()]
-    found = session.execute(
-        select(
-            Subscriber.id,
-            Subscriber.identity,
-            Subscription.list_id,
-            Subscription.id.label("subscription_id"),
-            Subscription.state,
-            Subscription.generation,
-            Subscription.confirmed_at,
-        )
-        .outerjoin(
-            Subscription,
-            and_(Subscription.subscriber_id == Subscriber.id, Subscription.list_id.in_(list_ids)),
-        )
-        .where(Subscriber.identity.in_(sorted(newcomers)))
-        .order_by(Subscriber.identity)
-        .with_for_update(of=Subscriber)
-    ).all()
     subscriber_ids = {row.identity: row.id for row in found}
     if len(subscriber_ids) < len(newcomers):
         raise Conflict("a subscriber was purged while they signed up")
@@ -184,20 +167,50 @@ def _apply(
                 "asked_at": now,
             }
     wordings = {known[sign_up.slug].wording for sign_up in sign_ups}
-    insert_missing(
+    _ADD_WORDINGS.run(
         session,
-        Wording.__table__,
         [
             {"digest": wording.digest, "text": wording.text}
             for wording in sorted(wordings, key=lambda w: w.digest)
         ],
-        key="digest",
     )
-    if added:
-        session.execute(insert(Subscription.__table__), list(added.values()))
+    _ADD.run(session, list(added.values()))
     evidence.change(session, changed.values())
     evidence.record(session, events)
     outbox.enqueue(session, mails)
+
+
+_SUBSCRIBERS, _SUBSCRIPTIONS = table_of(Subscriber), table_of(Subscription)
+_ADD_PEOPLE = Query(
+    insert_missing(_SUBSCRIBERS, "identity"),
+    columns=("id", "address", "identity", "name", "locale", "attributes", "created_at"),
+)
+_ADD_WORDINGS = Query(insert_missing(table_of(Wording)), columns=("digest", "text"))
+_ADD = Query(
+    insert(_SUBSCRIPTIONS),
+    columns=("id", "subscriber_id", "list_id", "state", "generation", "source", "created_at", "asked_at"),
+)
+_STANDINGS = Query(
+    select(
+        _SUBSCRIBERS.c.id,
+        _SUBSCRIBERS.c.identity,
+        _SUBSCRIPTIONS.c.list_id,
+        _SUBSCRIPTIONS.c.id.label("subscription_id"),
+        _SUBSCRIPTIONS.c.state,
+        _SUBSCRIPTIONS.c.generation,
+        _SUBSCRIPTIONS.c.confirmed_at,
+    )
+    .outerjoin(
+        _SUBSCRIPTIONS,
+        and_(
+            _SUBSCRIPTIONS.c.subscriber_id == _SUBSCRIBERS.c.id,
+            among(_SUBSCRIPTIONS.c.list_id, "list_ids"),
+        ),
+    )
+    .where(among(_SUBSCRIBERS.c.identity, "identities"))
+    .order_by(_SUBSCRIBERS.c.identity)
+    .with_for_update(of=_SUBSCRIBERS)
+)
 
 
 def _mail(

@@ -8,26 +8,26 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from newsletter.database import insert_missing
+from newsletter.database import table_of
 from newsletter.domain.suppressing import digests
 from newsletter.models import Suppression
+from newsletter.queries import Query, among, insert_missing
 from newsletter.settings import Settings
 
 
 def suppress(session: Session, settings: Settings, now: datetime, identity: str, *, reason: str) -> None:
     """Never mail this identity again; doing so twice changes nothing."""
     digest = digests(identity, settings.secret_keys)[-1]
-    insert_missing(
-        session,
-        Suppression.__table__,
-        [{"digest": digest, "reason": reason, "created_at": now}],
-        key="digest",
-    )
+    _ADD.run(session, [{"digest": digest, "reason": reason, "created_at": now}])
 
 
 def which(session: Session, settings: Settings, identities: Collection[str]) -> set[str]:
     """Those of `identities` that are suppressed."""
     keys = (*settings.retired_keys, *settings.secret_keys)
     by_digest = {digest: identity for identity in identities for digest in digests(identity, keys)}
-    found = session.scalars(select(Suppression.digest).where(Suppression.digest.in_(sorted(by_digest))))
-    return {by_digest[digest] for digest in found}
+    return {by_digest[row.digest] for row in _AMONG.rows(session, digests=sorted(by_digest))}
+
+
+_SUPPRESSIONS = table_of(Suppression)
+_AMONG = Query(select(_SUPPRESSIONS.c.digest).where(among(_SUPPRESSIONS.c.digest, "digests")))
+_ADD = Query(insert_missing(_SUPPRESSIONS), columns=("digest", "reason", "created_at"))

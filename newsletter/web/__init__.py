@@ -1,1 +1,1 @@
-"""The web: public pages, token doors, health, the newcomer's mailbox. Thin: it reads requests and renders answers."""
+"""The web: public pages, token doors, health, the newcomer's mailbox. It reads requests, renders answers."""

@@ -9,20 +9,18 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from flask import Blueprint, Response, make_response, render_template, request, url_for
-from sqlalchemy import select
 
 from newsletter.domain.addresses import mask
 from newsletter.domain.inboxes import inbox_of
 from newsletter.domain.links import BadLink, Confirmation
 from newsletter.extensions import csrf, db
-from newsletter.models import MailingList, Subscription
 from newsletter.parts import parts
-from newsletter.services import lists
+from newsletter.services import subscriptions
 from newsletter.services.confirm import Answer, Press, confirm
 from newsletter.services.lists import ListView
 from newsletter.services.renew import renew
-from newsletter.services.unsubscribe import Leave, look_up, unsubscribe
-from newsletter.web.public import writer
+from newsletter.services.unsubscribe import Leave, unsubscribe
+from newsletter.web.public import check_inbox, writer
 from newsletter.web.seeing import seen
 
 doors = Blueprint("doors", __name__)
@@ -52,13 +50,14 @@ def press_confirm(token: str) -> tuple[str, int]:
     if link.expired:
         return _dead(_list_of(link.subscription_id), expired=True, token=token)
     confirmed = writer().run(confirm, Press(link.subscription_id, link.generation, seen(request, "page")))
-    if confirmed.answer is not Answer.CONFIRMED or confirmed.list is None or confirmed.address is None:
-        return _dead(confirmed.list, expired=True)
+    found = confirmed.subscription
+    if found is None or confirmed.answer is not Answer.CONFIRMED:
+        return _dead(found.list if found is not None else None, expired=True)
     page = render_template(
         "public/confirmed.html",
-        list=confirmed.list,
-        inbox=inbox_of(confirmed.address),
-        sender_address=confirmed.list.sender_or(parts().settings.mail_from).address,
+        list=found.list,
+        inbox=inbox_of(found.address),
+        sender_address=found.list.sender_or(parts().settings.mail_from).address,
     )
     return page, 200
 
@@ -71,14 +70,7 @@ def send_fresh(token: str) -> tuple[str, int]:
     renewal = writer().run(renew, link.subscription_id) if link is not None else None
     if renewal is None:
         return _dead(None, expired=link is not None)
-    page = render_template(
-        "public/check_inbox.html",
-        list=renewal.list,
-        address=mask(renewal.address),
-        suggestion=None,
-        inbox=renewal.inbox,
-    )
-    return page, 200
+    return check_inbox(renewal.list, mask(renewal.address)), 200
 
 
 @doors.get("/unsubscribe/<token>")
@@ -88,12 +80,11 @@ def show_unsubscribe(token: str) -> tuple[str, int]:
         subscription_id = parts().links.read_unsubscribe(token)
     except BadLink:
         return _damaged()
-    leaving = look_up(db.session(), subscription_id)
-    if leaving is None:
+    found = subscriptions.find(db.session(), subscription_id)
+    if found is None:
         return render_template("public/unsubscribed.html", list=None), 200
-    return render_template(
-        "public/unsubscribe.html", list=leaving.list, masked_address=mask(leaving.address)
-    ), 200
+    page = render_template("public/unsubscribe.html", list=found.list, masked_address=mask(found.address))
+    return page, 200
 
 
 @doors.post("/unsubscribe/<token>")
@@ -109,8 +100,9 @@ def press_unsubscribe(token: str) -> Response:
         response = make_response(_damaged())
     else:
         way = "one-click" if _ONE_CLICK in request.get_data(cache=False)[:4096] else "page"
-        mailing_list = writer().run(unsubscribe, Leave(subscription_id, seen(request, way)))
-        response = make_response(render_template("public/unsubscribed.html", list=mailing_list))
+        found = writer().run(unsubscribe, Leave(subscription_id, seen(request, way)))
+        page = render_template("public/unsubscribed.html", list=found.list if found is not None else None)
+        response = make_response(page)
     response.headers["Access-Control-Allow-Origin"] = "*"
     return response
 
@@ -124,17 +116,8 @@ def _read_confirm(token: str) -> Confirmation | None:
 
 
 def _list_of(subscription_id: UUID) -> ListView | None:
-    row = (
-        db.session()
-        .execute(
-            select(*lists.COLUMNS)
-            .join(Subscription, Subscription.list_id == MailingList.id)
-            .where(Subscription.id == subscription_id)
-        )
-        .mappings()
-        .first()
-    )
-    return lists.view(row) if row is not None else None
+    found = subscriptions.find(db.session(), subscription_id)
+    return found.list if found is not None else None
 
 
 def _dead(mailing_list: ListView | None, *, expired: bool, token: str | None = None) -> tuple[str, int]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import structlog
-from flask import Flask, Response, json, render_template, request
+from flask import Flask, Response, json, make_response, render_template, request
 from sqlalchemy.exc import SQLAlchemyError
-from werkzeug.exceptions import HTTPException, NotFound
+from werkzeug.exceptions import HTTPException, NotFound, SecurityError
 
 from newsletter.database import first_line
 from newsletter.web.writer import Unavailable
@@ -22,7 +22,7 @@ _SAYS = {
     413: ("That is too large", "The form takes an email address and a name, nothing larger."),
     429: ("A little too fast", "There were many sign-ups from your network. Please try again later."),
     500: ("That went wrong on our side", "We have noted it. Please try again in a moment."),
-    503: ("We are not quite there", "The service cannot store anything right now, so nothing was lost or changed. Please try again in a minute."),
+    503: ("We are not quite there", "Nothing can be stored right now. Please try again in a minute."),
 }  # fmt: skip
 
 
@@ -47,8 +47,13 @@ def register_errors(app: Flask) -> None:
 
 
 def _http_error(error: HTTPException) -> Response:
+    if isinstance(error, SecurityError):
+        # A foreign Host (A12): there is no address that a page of ours could have.
+        return Response(
+            "This service does not answer for that host.\n", status=400, content_type="text/plain"
+        )
     if error.response is not None or error.code is None or error.code < 400:
-        return Response.force_type(error.get_response())
+        return make_response(error.get_response())
     title, message = _SAYS.get(error.code, (error.name, error.description or ""))
     if isinstance(error, NoSuchList) or (error.code == 400 and _for_script()):
         message = error.description or message

@@ -90,11 +90,8 @@ def _page(template: str, **context: object) -> Response:
 def _path(key: str) -> Path:
     if not _KEY.fullmatch(key):
         abort(404)
-    for part in ("new", "cur"):
-        path = parts().settings.mailbox_dir / part / key
-        if path.is_file():
-            return path
-    abort(404)
+    found = [path for part in ("new", "cur") if (path := parts().settings.mailbox_dir / part / key).is_file()]
+    return found[0] if found else abort(404)
 
 
 def _read(path: Path) -> Shown:

@@ -1,25 +1,24 @@
-"""One writer a process: what many requests ask at the same time is written by one transaction.
+"""Group commit: what many requests of a process ask at the same time is written by one transaction.
 
-A request hands its item to the writer and waits for the commit. Under load the cost of a transaction
-is shared; on SQLite, which has one writer anyway, nobody fights for the lock. An answer is given only
-after the commit, and one faulty item does not harm its neighbours: each is then written alone.
+A request puts its item down and waits for its turn to write. Whoever's turn it is writes everything that
+was put down meanwhile, so under load the cost of a transaction is shared, and on SQLite, which has
+one writer anyway, nobody fights for the lock. An answer is given only after the commit. One faulty
+item does not harm its neighbours: where a group fails, each is written alone.
 """
 
 from __future__ import annotations
 
-import os
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any, TypeVar
 
 import structlog
 from flask import Flask
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 
 from newsletter.database import Conflict, first_line, is_disconnect, write_transaction
 from newsletter.extensions import db
@@ -31,7 +30,7 @@ UseCase = Callable[[Any, Settings, datetime, Sequence[Item]], list[Result]]
 
 _LARGEST_GROUP = 100
 _TRIES = 3
-_PATIENCE = 30.0  # seconds that a request waits for its commit
+_PATIENCE = 20.0  # seconds that a request waits for its turn
 
 log = structlog.get_logger()
 
@@ -40,11 +39,19 @@ class Unavailable(Exception):
     """The database cannot be written to now; nothing was stored."""
 
 
-@dataclass
+@dataclass(eq=False)
 class _Job:
     use_case: UseCase[Any, Any]
     item: Any
-    result: Future[Any] = field(default_factory=Future)
+    done: bool = False
+    result: Any = None
+    error: Exception | None = None
+
+    def succeed(self, result: Any) -> None:
+        self.result, self.done = result, True
+
+    def fail(self, error: Exception) -> None:
+        self.error, self.done = error, True
 
 
 class Writer:
@@ -53,80 +60,70 @@ class Writer:
     def __init__(self, app: Flask, settings: Settings) -> None:
         self._app = app
         self._settings = settings
-        self._lock = threading.Lock()
-        self._process: int | None = None
-        self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        self._turn = threading.Lock()
+        self._waiting: deque[_Job] = deque()
 
     def run(self, use_case: UseCase[Item, Result], item: Item) -> Result:
         """Apply `use_case` to `item` and return its result, committed.
 
-        Raises `Unavailable` where the database is away, and what the use case itself raises.
+        Raises `Unavailable` where the database is away or too slow, and what the use case itself raises.
         """
         job = _Job(use_case, item)
-        self._started().put(job)
-        try:
-            result: Result = job.result.result(timeout=_PATIENCE)
-        except TimeoutError as error:
-            raise Unavailable("the database is too slow") from error
+        self._waiting.append(job)
+        if not self._turn.acquire(timeout=_PATIENCE):
+            self._withdraw(job)
+        else:
+            try:
+                while not job.done:
+                    self._commit(self._group())
+            finally:
+                self._turn.release()
+        if job.error is not None:
+            raise job.error
+        result: Result = job.result
         return result
 
-    def _started(self) -> queue.SimpleQueue[_Job]:
-        """The queue of this process: a fork inherits the object, but not its thread."""
-        if self._process != os.getpid():
-            with self._lock:
-                if self._process != os.getpid():
-                    self._jobs = queue.SimpleQueue()
-                    threading.Thread(
-                        target=self._work, args=(self._jobs,), name="writer", daemon=True
-                    ).start()
-                    self._process = os.getpid()
-        return self._jobs
+    def _withdraw(self, job: _Job) -> None:
+        """Give up waiting, unless somebody is writing the job right now."""
+        try:
+            self._waiting.remove(job)
+        except ValueError:
+            with self._turn:
+                return
+        raise Unavailable("the database is too slow")
 
-    def _work(self, jobs: queue.SimpleQueue[_Job]) -> None:
-        while True:
-            group = [jobs.get()]
-            while len(group) < _LARGEST_GROUP:
-                try:
-                    group.append(jobs.get_nowait())
-                except queue.Empty:
-                    break
-            group = [job for job in group if job.result.set_running_or_notify_cancel()]
-            self._commit(group)
+    def _group(self) -> list[_Job]:
+        group: list[_Job] = []
+        while self._waiting and len(group) < _LARGEST_GROUP:
+            group.append(self._waiting.popleft())
+        return group
 
     def _commit(self, group: Sequence[_Job], *, tries_left: int = _TRIES) -> None:
         try:
             results = self._write(group)
-        except SQLAlchemyError as error:
+        except Exception as error:  # noqa: BLE001 - every request of the group must learn of it
             if isinstance(error, DBAPIError) and is_disconnect(error):
                 log.error("database_away", error=first_line(error), requests=len(group))
                 for job in group:
-                    job.result.set_exception(Unavailable("the database does not answer"))
+                    job.fail(Unavailable("the database does not answer"))
+            elif len(group) > 1:
+                for job in group:
+                    self._commit([job])
+            elif isinstance(error, (DBAPIError, Conflict)) and tries_left > 1:
+                self._commit(group, tries_left=tries_left - 1)
             else:
-                self._apart(group, error, tries_left, again=isinstance(error, (DBAPIError, IntegrityError)))
-        except Conflict as error:
-            self._apart(group, error, tries_left, again=True)
-        except Exception as error:
-            self._apart(group, error, tries_left, again=False)
+                group[0].fail(error)
         else:
             for job, result in zip(group, results, strict=True):
-                job.result.set_result(result)
-
-    def _apart(self, group: Sequence[_Job], error: Exception, tries_left: int, *, again: bool) -> None:
-        """The group failed: try each alone, and one that is alone as often as is left."""
-        if len(group) > 1:
-            for job in group:
-                self._commit([job])
-        elif again and tries_left > 1:
-            self._commit(group, tries_left=tries_left - 1)
-        else:
-            group[0].result.set_exception(error)
+                job.succeed(result)
 
     def _write(self, group: Sequence[_Job]) -> list[Any]:
-        now = datetime.now(UTC)
         results: list[Any] = []
+        # A context of its own: the session of the request that writes stays out of this.
         with self._app.app_context():
             session = db.session()
             with write_transaction(session):
+                now = datetime.now(UTC)
                 for use_case, jobs in groupby(group, key=lambda job: job.use_case):
                     results += use_case(session, self._settings, now, [job.item for job in jobs])
         return results

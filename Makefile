@@ -1,0 +1,58 @@
+# The same few words everywhere. `make help` lists them.
+PYTHON ?= python3
+BIN := .venv/bin
+MAKEFLAGS += --no-print-directory
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench wheel requirements clean
+
+help: ## list these words
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+run: .venv/runs ## serve the whole service on http://127.0.0.1:8000, with mail shown in the browser
+	@$(BIN)/newsletter init
+	@exec $(BIN)/newsletter serve
+
+test: .venv/develops ## run the whole suite
+	@$(BIN)/python tests/needs.py
+	@$(BIN)/pytest -n 2 --dist worksteal $(ARGS)
+
+check: .venv/develops ## style, types, import contracts, migrations
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-timing
+	@$(BIN)/python tests/check_migrations.py
+
+bench: .venv/develops ## measure speed and memory against raw limits (bench/README.md)
+	@$(BIN)/python -m bench $(ARGS)
+
+wheel: .venv/develops ## build the package into dist/
+	@$(BIN)/python -m hatchling build -t wheel
+
+requirements: ## write the pinned requirements anew from pyproject.toml (needs uv)
+	@set -e; for name in runtime build dev; do \
+	  case $$name in runtime) what="pyproject.toml";; build) what="--group build";; dev) what="pyproject.toml --group dev";; esac; \
+	  uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-annotate --no-header $$what --output-file requirements/$$name.txt; \
+	done
+
+clean: ## remove what was built; the data in var/ stays
+	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# Environments. Every package is checked against its hash.
+.venv/made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed; name it with make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -m venv .venv \
+	  || { echo "python3 cannot make virtual environments: on Debian, apt-get install python3-venv" >&2; exit 1; }
+	@touch $@
+
+.venv/runs: .venv/made requirements/runtime.txt requirements/build.txt pyproject.toml
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/runtime.txt -r requirements/build.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@touch $@
+
+.venv/develops: .venv/runs requirements/dev.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
