@@ -106,7 +106,7 @@ class _Prepared:
         for name, convert in self.binds.items():
             value = values[name] if name in values else self.fixed.get(name)
             converted[name] = convert(value) if convert is not None else value
-        return [converted[name] for name in self.names] if self.positional else converted
+        return tuple([converted[name] for name in self.names]) if self.positional else converted
 
 
 class Query:
@@ -119,12 +119,9 @@ class Query:
 
     def rows(self, session: Session, **values: Any) -> list[Any]:
         """Run it once and return its rows, as named tuples."""
-        prepared, cursor = self._cursor(session)
-        try:
-            cursor.execute(prepared.sql, prepared.parameters(values))
-            found = cursor.fetchall()
-        finally:
-            cursor.close()
+        connection = session.connection()
+        prepared = self._for(connection.dialect)
+        found = connection.exec_driver_sql(prepared.sql, prepared.parameters(values)).fetchall()
         make, converts = prepared.row, prepared.results
         assert make is not None
         return [
@@ -141,22 +138,16 @@ class Query:
         """Run it once a row of values; not at all where there is none."""
         if not rows:
             return
-        prepared, cursor = self._cursor(session)
-        try:
-            if len(rows) == 1:
-                cursor.execute(prepared.sql, prepared.parameters(rows[0]))
-            else:
-                cursor.executemany(prepared.sql, [prepared.parameters(row) for row in rows])
-        finally:
-            cursor.close()
-
-    def _cursor(self, session: Session) -> tuple[_Prepared, Any]:
         connection = session.connection()
-        dialect = connection.dialect
+        prepared = self._for(connection.dialect)
+        parameters = [prepared.parameters(row) for row in rows]
+        connection.exec_driver_sql(prepared.sql, parameters if len(rows) > 1 else parameters[0])
+
+    def _for(self, dialect: Dialect) -> _Prepared:
         prepared = self._prepared.get(dialect.name)
         if prepared is None:
             prepared = self._prepared[dialect.name] = self._prepare(dialect)
-        return prepared, connection.connection.cursor()
+        return prepared
 
     def _prepare(self, dialect: Dialect) -> _Prepared:
         compiled = self._statement.compile(dialect=dialect, column_keys=list(self._columns) or None)

@@ -13,13 +13,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from email.utils import parseaddr
 from pathlib import Path
 from typing import Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
 PREFIX = "NEWSLETTER_"
 
+_SENDER = re.compile(
+    r"""(?:(?P<name>[^<>]*)(?=<))?<?(?P<address>[^\s<>,;:\\"@]+@[^\s<>,;:\\"@]+)(?(name)>)"""
+)
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 
 
@@ -265,11 +267,10 @@ def _relay(reader: _Reader) -> Relay | None:
 
 def parse_sender(value: str) -> Sender | None:
     """A sender from `Name <address>` or a bare address; None where it is neither."""
-    name, address = parseaddr(value)
-    local, _, domain = address.rpartition("@")
-    if not local or not domain or not address.isascii() or re.search(r"[\s<>,;:\\\"]", address):
+    match = _SENDER.fullmatch(value.strip())
+    if match is None or not match["address"].isascii():
         return None
-    return Sender(name=name, address=address)
+    return Sender(name=(match["name"] or "").strip().strip('"').strip(), address=match["address"])
 
 
 def _sender(reader: _Reader) -> Sender:

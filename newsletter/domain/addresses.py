@@ -39,11 +39,13 @@ def parse_address(typed: str) -> Address:
 
     Never asks the network. Raises `AddressError`.
     """
-    text = typed.strip(" \t\r\n")
+    text = typed.strip(" \t")
     if not text:
         raise AddressError("Please enter your email address.")
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
         raise AddressError("An email address has no line breaks or other control characters.")
+    if "\N{REPLACEMENT CHARACTER}" in text:
+        raise AddressError("The address did not arrive whole. Please type it again.")
     if len(text) > 4 * LONGEST_ADDRESS:
         raise AddressError("This is too long for an email address.")
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-BUTTON = "Subscribe"
+BUTTON = "Sign up"
 FINE_PRINT = "We’ll send one email to confirm. Unsubscribe any time with one click."
 
 

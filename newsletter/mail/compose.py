@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.headerregistry import Address as HeaderAddress
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import SMTP, default
 from email.utils import format_datetime
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
@@ -24,6 +24,8 @@ from newsletter.settings import Sender, Settings
 # A URI in a header is neither encoded nor folded (checklist U1); 998 is the longest line there is.
 _WIRE = SMTP.clone(max_line_length=998)
 _UTF8_WIRE = _WIRE.clone(utf8=True)
+# Python's default would let lines of quoted-printable grow to 78 (RFC 2045 §6.7: 76).
+_BODY = default.clone(max_line_length=76)
 _LONGEST_LINE = 998
 
 
@@ -82,7 +84,7 @@ class Composer:
                 for held in message.held
             ],
         }
-        mail = EmailMessage()
+        mail = EmailMessage(_BODY)
         recipient = envelope_form(message.address)
         mail["From"] = _header_address(sender)
         mail["To"] = HeaderAddress(addr_spec=recipient) if recipient.isascii() else recipient
@@ -94,7 +96,7 @@ class Composer:
         mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
         mail["Auto-Submitted"] = "auto-generated"
         _set_text(mail, self._render(f"{message.kind}.txt", context), "plain")
-        html = EmailMessage()
+        html = EmailMessage(_BODY)
         # Letters outside ASCII as entities: the part needs no transfer encoding, its links stay whole.
         markup = self._render(f"{message.kind}.html", context).encode("ascii", "xmlcharrefreplace").decode()
         _set_text(html, markup, "html")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from newsletter.database import table_of
@@ -60,7 +60,7 @@ _LISTED = Query(
     .join(_LISTS, _LISTS.c.id == _SUBSCRIPTIONS.c.list_id)
     .where(
         among(_SUBSCRIBERS.c.identity, "identities"),
-        _SUBSCRIPTIONS.c.state.in_([State.PENDING.value, State.CONFIRMED.value]),
+        text(f"subscriptions.state IN ('{State.PENDING}', '{State.CONFIRMED}')"),
     )
     .order_by(_SUBSCRIBERS.c.identity, _SUBSCRIPTIONS.c.id)
     .with_for_update(of=_SUBSCRIBERS)

@@ -1,0 +1,137 @@
+"""Fills databases with subscribers by set-wise SQL: a million rows through the service would take minutes.
+
+Subscriber and subscription number `n` have ids made from `n`, so that links to them can be written without
+asking the database.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from newsletter.domain.links import Links
+
+# The ids have the form of a version 7 UUID, and grow as the service's do.
+SUBSCRIBER = "01900000-0000-7000-8000-"
+SUBSCRIPTION = "01900001-0000-7000-8000-"
+_MESSAGE = "01900002-0000-7000-8000-"
+OTHER_LISTS = 9
+_WORDING = "bench"
+
+Connection = psycopg.Connection[Any]
+
+
+def subscription_id(number: int) -> UUID:
+    """The id of seeded subscription `number`."""
+    return UUID(f"{SUBSCRIPTION}{number:012x}")
+
+
+def pg_id(prefix: str, number: str) -> str:
+    """An SQL expression for the id made from the SQL expression `number`."""
+    return f"('{prefix}' || lpad(to_hex({number}), 12, '0'))::uuid"
+
+
+def fill_postgres(
+    connection: Connection, numbers: range, *, state: str, mail: str = "sent", due: str = "now()"
+) -> None:
+    """Subscribers `numbers` of the list `daily`, each with the evidence and the mail that a sign-up leaves."""
+    confirmed_at = "now()" if state == "confirmed" else "NULL"
+    sent_at = "now()" if mail == "sent" else "NULL"
+    series = f"generate_series({numbers.start}::bigint, {numbers.stop - 1}::bigint) n"
+    subscriber, subscription = pg_id(SUBSCRIBER, "n"), pg_id(SUBSCRIPTION, "n")
+    prepare_wording(connection)
+    for statement in (
+        "INSERT INTO subscribers (id, address, identity, name, locale, attributes, created_at) "
+        f"SELECT {subscriber}, 'reader' || n || '@example.org', 'reader' || n || '@example.org', "
+        f"'Reader ' || n, 'en', '{{}}', now() FROM {series}",
+        "INSERT INTO subscriptions (id, subscriber_id, list_id, state, generation, source, created_at, asked_at, "
+        f"confirmed_at) SELECT {subscription}, {subscriber}, l.id, '{state}', 1, 'form', now(), now(), "
+        f"{confirmed_at} FROM {series}, (SELECT id FROM mailing_lists WHERE slug = 'daily') l",
+        "INSERT INTO consent_events (subscription_id, kind, at, way, wording, network) "
+        f"SELECT {subscription}, 'sign_up', now(), 'form', '{_WORDING}', '127.0.0.1' FROM {series}",
+        "INSERT INTO outbox (id, subscription_id, kind, status, attempts, next_attempt_at, message_id, "
+        f"idempotency_key, created_at, sent_at) SELECT {pg_id(_MESSAGE, 'n')}, {subscription}, 'confirmation', "
+        f"'{mail}', 0, {due}, '<' || n || '@example.org>', 'seed:' || n, now(), {sent_at} FROM {series}",
+    ):
+        connection.execute(statement.encode())
+
+
+def prepare_wording(connection: Connection) -> None:
+    """The words that seeded and raw sign-ups refer to."""
+    connection.execute(
+        f"INSERT INTO wordings VALUES ('{_WORDING}', 'words') ON CONFLICT DO NOTHING".encode()
+    )
+
+
+def spread_over_lists(connection: Connection) -> None:
+    """Put every tenth subscriber on a list of its own kind: nine lists beside the one that holds all."""
+    connection.execute(
+        (
+            "INSERT INTO mailing_lists (id, slug, name, sites, created_at) SELECT gen_random_uuid(), 'list-' || k, "
+            f"'List ' || k, '[]', now() FROM generate_series(1, {OTHER_LISTS}) k"
+        ).encode()
+    )
+    connection.execute(
+        b"INSERT INTO subscriptions (id, subscriber_id, list_id, state, generation, source, created_at, asked_at, "
+        b"confirmed_at) SELECT gen_random_uuid(), s.subscriber_id, l.id, 'confirmed', 1, 'form', now(), now(), now() "
+        b"FROM (SELECT subscriber_id, row_number() OVER (ORDER BY id) % 10 AS k FROM subscriptions) s "
+        b"JOIN mailing_lists l ON l.slug = 'list-' || s.k"
+    )
+
+
+def settle(connection: Connection) -> None:
+    """What autovacuum and the checkpointer would do in time, so that they do not do it while we measure."""
+    connection.execute(b"VACUUM ANALYZE")
+    connection.execute(b"CHECKPOINT")
+
+
+def fill_sqlite(path: Path, count: int) -> None:
+    """Confirmed subscribers of the list `daily`, in a database that nobody else has open."""
+    now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    series = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < ?)"
+    # SQLite keeps a UUID as its 32 digits.
+    subscriber = f"printf('{SUBSCRIBER.replace('-', '')}%012x', n)"
+    subscription = f"printf('{SUBSCRIPTION.replace('-', '')}%012x', n)"
+    connection = sqlite3.connect(path)
+    try:
+        connection.execute(
+            "INSERT INTO subscribers (id, address, identity, name, locale, attributes, created_at) "
+            f"{series} SELECT {subscriber}, 'reader' || n || '@example.org', 'reader' || n || '@example.org', "
+            "'Reader ' || n, 'en', '{}', ? FROM c",
+            [count, now],
+        )
+        connection.execute(
+            "INSERT INTO subscriptions (id, subscriber_id, list_id, state, generation, source, created_at, asked_at, "
+            f"confirmed_at) {series} SELECT {subscription}, {subscriber}, (SELECT id FROM mailing_lists), "
+            "'confirmed', 1, 'form', ?, ?, ? FROM c",
+            [count, now, now, now],
+        )
+        connection.commit()
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.execute("ANALYZE")
+    finally:
+        connection.close()
+
+
+def links(data_dir: Path) -> Links:
+    """The maker of links of an installation, by the keys in its data directory."""
+    return Links((data_dir / "secret_keys").read_text("ascii").split())
+
+
+def unsubscribe_paths(made_by: Links, numbers: range) -> Iterator[str]:
+    """The one-click paths of seeded subscriptions."""
+    for number in numbers:
+        yield f"/unsubscribe/{made_by.unsubscribe_token(subscription_id(number))}"
+
+
+def confirm_paths(made_by: Links, numbers: range) -> Iterator[str]:
+    """The paths that confirm seeded subscriptions."""
+    now = datetime.now(UTC)
+    for number in numbers:
+        yield f"/confirm/{made_by.confirm_token(subscription_id(number), 1, now=now)}"

@@ -1,0 +1,1 @@
+"""Real parts for tests: a PostgreSQL server, an SMTP server, the service itself."""
