@@ -1,8 +1,9 @@
-"""`python -m bench [--only NAME ...] [--quick]`: run the rows, print them as one table, keep it in bench/out/."""
+"""`python -m bench [--only NAME ...] [--quick]`: run the rows, print one table, keep it in bench/out/."""
 
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
 import time
@@ -11,10 +12,10 @@ from pathlib import Path
 
 import psycopg
 
-from bench.ground import Broken, Ground
+from bench.ground import Ground
 from bench.rows import ROWS
 from bench.table import Line, render
-from bench.tools import Missing
+from bench.tools import Broken, Missing
 
 _OUT = Path(__file__).parent / "out"
 
@@ -22,9 +23,15 @@ _OUT = Path(__file__).parent / "out"
 def main() -> int:
     """Exit status 1 where a row could not be measured though its tools are there."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--only", nargs="+", metavar="NAME", choices=sorted(ROWS), help=f"of: {', '.join(ROWS)}")
-    parser.add_argument("--quick", action="store_true", help="short loads and 100,000 subscribers, not a million")
+    parser.add_argument(
+        "--only", nargs="+", metavar="NAME", choices=sorted(ROWS), help=f"of: {', '.join(ROWS)}"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="short loads and 100,000 subscribers, not a million"
+    )
     options = parser.parse_args()
+    # Whoever ends us early must find no server left behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
     lines: list[Line] = []
     broken = False

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,12 +17,9 @@ from statistics import median
 
 from bench import seeds, servers
 from bench.table import Pairs
+from bench.tools import run
 
 REPEATS = 3
-
-
-class Broken(Exception):
-    """Something was not as it must be for a figure to mean anything."""
 
 
 @dataclass
@@ -102,7 +98,7 @@ class Ground:
 
     def machine(self) -> str:
         """What this machine is, as far as it bounds the figures."""
-        version = subprocess.run(["uname", "-sm"], capture_output=True, text=True, check=True).stdout.strip()
+        version = run(["uname", "-sm"]).strip()
         return (
             f"{os.cpu_count()} cores, {version}, CPython {platform.python_version()}; "
             f"fdatasync of 4 KiB takes {self._fdatasync():.2f} ms; loads of {self.seconds} s"

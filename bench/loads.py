@@ -12,14 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from bench.ground import Broken
 from bench.servers import Postgres, Service
-from bench.tools import find
+from bench.tools import Broken, find, run
 
 CONNECTIONS = 16
 _DRAIN = 1  # seconds for the last answers to arrive
-_SIGN_UP = "/lists/daily/subscriptions"
-_FORM = "application/x-www-form-urlencoded"
 
 # Every request is sent once, and none is cut off: when its time is over, a connection waits instead of asking
 # again. So what the database holds afterwards can be counted against the answers, to the last row.
@@ -64,15 +61,18 @@ function request()
   sent, last = sent + 1, clock()
   if first == 0 then first = last end
   if paths then return wrk.format("POST", paths[sent], headers, "List-Unsubscribe=One-Click") end
-  return wrk.format("POST", "/lists/daily/subscriptions", headers, "email=" .. tag .. sent .. "%40example.org")
+  local form = "email=" .. tag .. sent .. "%40example.org"
+  return wrk.format("POST", "/lists/daily/subscriptions", headers, form)
 end
 
 function done(summary, latency)
   local thread, errors = threads[1], summary.errors
+  local cut = errors.connect + errors.read + errors.write + errors.timeout
+  io.write("\\nBENCH ", string.format(
+    '{"sent": %d, "answered": %d, "refused": %d, "cut": %d, ',
+    thread:get("sent"), summary.requests, errors.status, cut))
   io.write(string.format(
-    '\\nBENCH {"sent": %d, "answered": %d, "refused": %d, "cut": %d, "seconds": %.6f, "p99": %.3f, "slowest": %.3f}\\n',
-    thread:get("sent"), summary.requests, errors.status,
-    errors.connect + errors.read + errors.write + errors.timeout,
+    '"seconds": %.6f, "p99": %.3f, "slowest": %.3f}\\n',
     thread:get("last") - thread:get("first"), latency:percentile(99) / 1000, latency.max / 1000))
 end
 """
@@ -97,7 +97,7 @@ class Answers:
 
 
 def sign_ups(service: Service, folder: Path, seconds: int) -> Answers:
-    """Sign-ups, each with an address that nobody used before. Raises `Broken` unless all are answered by 200."""
+    """Sign-ups, each with an address that is new. Raises `Broken` unless all are answered by 200."""
     return _wrk(service, folder, seconds, [f"u{uuid4().hex[:10]}."])
 
 
@@ -111,11 +111,11 @@ def posts(service: Service, folder: Path, seconds: int, paths: Iterable[str]) ->
 def _wrk(service: Service, folder: Path, seconds: int, arguments: Sequence[str]) -> Answers:
     script = folder / "wrk.lua"
     script.write_text(_SCRIPT, "ascii")
-    said = subprocess.run(
-        [find("wrk"), "-t1", f"-c{CONNECTIONS}", f"-d{seconds + _DRAIN}s", "--timeout", "30s", "-s", str(script),
-         service.origin, "--", str(seconds), *arguments],
-        capture_output=True, text=True, check=True, timeout=seconds + 60,
-    ).stdout  # fmt: skip
+    said = run(
+        [find("wrk"), "-t1", f"-c{CONNECTIONS}", f"-d{seconds + _DRAIN}s", "--timeout", "30s",
+         "-s", str(script), service.origin, "--", str(seconds), *arguments],
+        within=seconds + 60,
+    )  # fmt: skip
     found = re.search(r"^BENCH (.*)$", said, re.MULTILINE)
     if found is None:
         raise Broken(f"wrk said {said[-300:]!r}")
@@ -125,15 +125,18 @@ def _wrk(service: Service, folder: Path, seconds: int, arguments: Sequence[str])
     return answers
 
 
-def pgbench(server: Postgres, database: str, folder: Path, seconds: int, script: str) -> float:
-    """Transactions per second of `script`, by 16 clients with prepared statements."""
+def pgbench(
+    server: Postgres, database: str, folder: Path, seconds: int, script: str, *, mode: str = "prepared"
+) -> float:
+    """Transactions per second of `script`, by 16 clients. `mode` is pgbench's -M: `prepared`, its fastest,
+    is what the service's driver does too."""
     file = folder / "pgbench.sql"
     file.write_text(script, "ascii")
-    said = subprocess.run(
-        [find("pgbench"), "-n", "-M", "prepared", "-c", str(CONNECTIONS), "-j", "1", "-T", str(seconds),
+    said = run(
+        [find("pgbench"), "-n", "-M", mode, "-c", str(CONNECTIONS), "-j", "1", "-T", str(seconds),
          "-f", str(file), *server.options(database)],
-        capture_output=True, text=True, check=True, timeout=seconds + 60,
-    ).stdout  # fmt: skip
+        within=seconds + 60,
+    )  # fmt: skip
     found = re.search(r"^tps = ([0-9.]+)", said, re.MULTILINE)
     if found is None:
         raise Broken(f"pgbench said {said[-300:]!r}")
@@ -143,10 +146,7 @@ def pgbench(server: Postgres, database: str, folder: Path, seconds: int, script:
 def shell(database: Path, script: Path) -> float:
     """Seconds that the sqlite3 shell needs for a script."""
     began = time.perf_counter()
-    with script.open("rb") as statements:
-        subprocess.run(
-            [find("sqlite3"), "-bail", str(database)], stdin=statements, stdout=subprocess.DEVNULL, check=True, timeout=120
-        )
+    run([find("sqlite3"), "-bail", str(database), f".read {script}"], within=180)
     return time.perf_counter() - began
 
 
@@ -154,6 +154,7 @@ def shell(database: Path, script: Path) -> float:
 class Output:
     """What a program wrote: `seconds` and `first_byte` count from its start, `peak` is MiB of RSS."""
 
+    program: str
     seconds: float
     first_byte: float
     size: int
@@ -165,7 +166,9 @@ def read_all(command: Sequence[str], environ: Mapping[str, str] | None = None) -
     """Run a program that writes much, read it through a pipe as fast as it writes, and keep nothing."""
     began = time.perf_counter()
     first_byte, size, lines = 0.0, 0, 0
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environ, bufsize=0) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environ, bufsize=0
+    ) as process:
         peak = _Peak(process.pid)
         assert process.stdout is not None
         while data := process.stdout.read(1 << 20):
@@ -177,7 +180,7 @@ def read_all(command: Sequence[str], environ: Mapping[str, str] | None = None) -
         peak.end()
     if status:
         raise Broken(f"{command[0]} ended with status {status}")
-    return Output(seconds, first_byte, size, lines, peak.mebibytes)
+    return Output(Path(command[0]).name, seconds, first_byte, size, lines, peak.mebibytes)
 
 
 class _Peak:

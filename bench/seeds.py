@@ -34,54 +34,52 @@ def subscription_id(number: int) -> UUID:
 
 def pg_id(prefix: str, number: str) -> str:
     """An SQL expression for the id made from the SQL expression `number`."""
-    return f"('{prefix}' || lpad(to_hex({number}), 12, '0'))::uuid"
+    return f"('{prefix}' || lpad(to_hex({number}::bigint), 12, '0'))::uuid"
 
 
-def fill_postgres(
-    connection: Connection, numbers: range, *, state: str, mail: str = "sent", due: str = "now()"
-) -> None:
-    """Subscribers `numbers` of the list `daily`, each with the evidence and the mail that a sign-up leaves."""
+def fill_postgres(connection: Connection, numbers: range, *, state: str, mail: str = "sent") -> None:
+    """Subscribers `numbers` of the list `daily`, each with the evidence and the mail of a sign-up."""
     confirmed_at = "now()" if state == "confirmed" else "NULL"
     sent_at = "now()" if mail == "sent" else "NULL"
     series = f"generate_series({numbers.start}::bigint, {numbers.stop - 1}::bigint) n"
     subscriber, subscription = pg_id(SUBSCRIBER, "n"), pg_id(SUBSCRIPTION, "n")
     prepare_wording(connection)
     for statement in (
-        "INSERT INTO subscribers (id, address, identity, name, locale, attributes, created_at) "
-        f"SELECT {subscriber}, 'reader' || n || '@example.org', 'reader' || n || '@example.org', "
-        f"'Reader ' || n, 'en', '{{}}', now() FROM {series}",
-        "INSERT INTO subscriptions (id, subscriber_id, list_id, state, generation, source, created_at, asked_at, "
-        f"confirmed_at) SELECT {subscription}, {subscriber}, l.id, '{state}', 1, 'form', now(), now(), "
-        f"{confirmed_at} FROM {series}, (SELECT id FROM mailing_lists WHERE slug = 'daily') l",
-        "INSERT INTO consent_events (subscription_id, kind, at, way, wording, network) "
-        f"SELECT {subscription}, 'sign_up', now(), 'form', '{_WORDING}', '127.0.0.1' FROM {series}",
-        "INSERT INTO outbox (id, subscription_id, kind, status, attempts, next_attempt_at, message_id, "
-        f"idempotency_key, created_at, sent_at) SELECT {pg_id(_MESSAGE, 'n')}, {subscription}, 'confirmation', "
-        f"'{mail}', 0, {due}, '<' || n || '@example.org>', 'seed:' || n, now(), {sent_at} FROM {series}",
+        f"""INSERT INTO subscribers (id, address, identity, name, locale, attributes, created_at)
+            SELECT {subscriber}, 'reader' || n || '@example.org', 'reader' || n || '@example.org',
+                'Reader ' || n, 'en', '{{}}', now() FROM {series}""",
+        f"""INSERT INTO subscriptions (id, subscriber_id, list_id, state, generation, source, created_at,
+                asked_at, confirmed_at)
+            SELECT {subscription}, {subscriber}, l.id, '{state}', 1, 'form', now(), now(), {confirmed_at}
+            FROM {series}, (SELECT id FROM mailing_lists WHERE slug = 'daily') l""",
+        f"""INSERT INTO consent_events (subscription_id, kind, at, way, wording, network)
+            SELECT {subscription}, 'sign_up', now(), 'form', '{_WORDING}', '127.0.0.1' FROM {series}""",
+        f"""INSERT INTO outbox (id, subscription_id, kind, status, attempts, next_attempt_at, message_id,
+                idempotency_key, created_at, sent_at)
+            SELECT {pg_id(_MESSAGE, "n")}, {subscription}, 'confirmation', '{mail}', 0, now(),
+                '<' || n || '@example.org>', 'seed:' || n, now(), {sent_at} FROM {series}""",
     ):
         connection.execute(statement.encode())
 
 
 def prepare_wording(connection: Connection) -> None:
     """The words that seeded and raw sign-ups refer to."""
-    connection.execute(
-        f"INSERT INTO wordings VALUES ('{_WORDING}', 'words') ON CONFLICT DO NOTHING".encode()
-    )
+    connection.execute(f"INSERT INTO wordings VALUES ('{_WORDING}', 'words') ON CONFLICT DO NOTHING".encode())
 
 
 def spread_over_lists(connection: Connection) -> None:
-    """Put every tenth subscriber on a list of its own kind: nine lists beside the one that holds all."""
+    """Nine more lists, each with every tenth subscriber, beside the one that holds all."""
     connection.execute(
-        (
-            "INSERT INTO mailing_lists (id, slug, name, sites, created_at) SELECT gen_random_uuid(), 'list-' || k, "
-            f"'List ' || k, '[]', now() FROM generate_series(1, {OTHER_LISTS}) k"
-        ).encode()
+        f"""INSERT INTO mailing_lists (id, slug, name, sites, created_at)
+            SELECT gen_random_uuid(), 'list-' || k, 'List ' || k, '[]', now()
+            FROM generate_series(1, {OTHER_LISTS}) k""".encode()
     )
     connection.execute(
-        b"INSERT INTO subscriptions (id, subscriber_id, list_id, state, generation, source, created_at, asked_at, "
-        b"confirmed_at) SELECT gen_random_uuid(), s.subscriber_id, l.id, 'confirmed', 1, 'form', now(), now(), now() "
-        b"FROM (SELECT subscriber_id, row_number() OVER (ORDER BY id) % 10 AS k FROM subscriptions) s "
-        b"JOIN mailing_lists l ON l.slug = 'list-' || s.k"
+        b"""INSERT INTO subscriptions (id, subscriber_id, list_id, state, generation, source, created_at,
+                asked_at, confirmed_at)
+            SELECT gen_random_uuid(), s.subscriber_id, l.id, 'confirmed', 1, 'form', now(), now(), now()
+            FROM (SELECT subscriber_id, row_number() OVER (ORDER BY id) % 10 AS k FROM subscriptions) s
+            JOIN mailing_lists l ON l.slug = 'list-' || s.k"""
     )
 
 
@@ -101,15 +99,16 @@ def fill_sqlite(path: Path, count: int) -> None:
     connection = sqlite3.connect(path)
     try:
         connection.execute(
-            "INSERT INTO subscribers (id, address, identity, name, locale, attributes, created_at) "
-            f"{series} SELECT {subscriber}, 'reader' || n || '@example.org', 'reader' || n || '@example.org', "
-            "'Reader ' || n, 'en', '{}', ? FROM c",
+            f"""INSERT INTO subscribers (id, address, identity, name, locale, attributes, created_at)
+                {series} SELECT {subscriber}, 'reader' || n || '@example.org',
+                    'reader' || n || '@example.org', 'Reader ' || n, 'en', '{{}}', ? FROM c""",
             [count, now],
         )
         connection.execute(
-            "INSERT INTO subscriptions (id, subscriber_id, list_id, state, generation, source, created_at, asked_at, "
-            f"confirmed_at) {series} SELECT {subscription}, {subscriber}, (SELECT id FROM mailing_lists), "
-            "'confirmed', 1, 'form', ?, ?, ? FROM c",
+            f"""INSERT INTO subscriptions (id, subscriber_id, list_id, state, generation, source, created_at,
+                    asked_at, confirmed_at)
+                {series} SELECT {subscription}, {subscriber}, (SELECT id FROM mailing_lists),
+                    'confirmed', 1, 'form', ?, ?, ? FROM c""",
             [count, now, now, now],
         )
         connection.commit()

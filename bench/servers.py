@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,13 +22,9 @@ from pathlib import Path
 
 import psycopg
 
-from bench.tools import find
+from bench.tools import Broken, find, run
 
 _START = 30.0  # seconds that a server may need to answer for the first time
-
-
-class NotUp(OSError):
-    """A server did not come up. The message ends with what it said last."""
 
 
 def free_port() -> int:
@@ -84,7 +79,12 @@ def _as_server(command: list[str]) -> None:
     if os.geteuid() == 0:
         user = _server_user()
         command = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *command]
-    subprocess.run(command, check=True, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    # The server would keep a pipe of ours open, so nobody listens to what is said.
+    done = subprocess.run(
+        command, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=120, check=False
+    )
+    if done.returncode:
+        raise Broken(f"{' '.join(command)} ended with status {done.returncode}")
 
 
 def _server_user() -> str:
@@ -116,10 +116,7 @@ def newsletter(*arguments: str) -> list[str]:
 
 def command(environ: Mapping[str, str], *arguments: str) -> None:
     """Run one command of the service to its end."""
-    subprocess.run(
-        newsletter(*arguments), env=environ, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        timeout=300,
-    )  # fmt: skip
+    run(newsletter(*arguments), environ=environ)
 
 
 @contextmanager
@@ -129,35 +126,40 @@ def service(environ: Mapping[str, str], *, with_worker: bool = False) -> Iterato
     options = [] if with_worker else ["--without-worker"]
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
-            newsletter("serve", "--port", str(port), "--workers", "2", *options), env=environ, stdout=log, stderr=log
+            newsletter("serve", "--port", str(port), "--workers", "2", *options),
+            env=environ,
+            stdout=log,
+            stderr=log,
         )
         try:
             origin = f"http://127.0.0.1:{port}"
-            _wait_until_ready(f"{origin}/readyz", process)
+            if not _ready(f"{origin}/readyz", process):
+                log.seek(0)
+                raise Broken(f"the service did not come up: {log.read().decode(errors='replace')[-300:]}")
             yield Service(origin, process.pid)
-        except NotUp as error:
-            log.seek(0)
-            raise NotUp(f"{error}: {log.read().decode(errors='replace')[-300:]}") from error
         finally:
             _end(process)
 
 
-def _wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
+def _ready(url: str, process: subprocess.Popen[bytes]) -> bool:
     deadline = time.monotonic() + _START
     while time.monotonic() < deadline and process.poll() is None:
         try:
             with urllib.request.urlopen(url, timeout=2):
-                return
-        except (urllib.error.URLError, OSError):
+                return True
+        except OSError:  # a refusal by HTTP is one too
             time.sleep(0.1)
-    raise NotUp("the service did not come up")
+    return False
 
 
 @contextmanager
 def smtp_sink() -> Iterator[int]:
     """Postfix's smtp-sink, which takes mail and forgets it; gives its port."""
     port = free_port()
-    process = subprocess.Popen([find("smtp-sink"), f"127.0.0.1:{port}", "1000"], stderr=subprocess.DEVNULL)
+    as_user = ["-u", "nobody"] if os.geteuid() == 0 else []
+    process = subprocess.Popen(
+        [find("smtp-sink"), *as_user, f"127.0.0.1:{port}", "1000"], stderr=subprocess.DEVNULL
+    )
     try:
         deadline = time.monotonic() + _START
         while True:
@@ -166,7 +168,7 @@ def smtp_sink() -> Iterator[int]:
                 break
             except OSError as error:
                 if time.monotonic() > deadline or process.poll() is not None:
-                    raise NotUp("smtp-sink did not come up") from error
+                    raise Broken("smtp-sink did not come up") from error
                 time.sleep(0.05)
         yield port
     finally:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 _PACKAGES = {
@@ -16,6 +18,10 @@ _PACKAGES = {
     "smtp-sink": "postfix",
     "smtp-source": "postfix",
 }
+
+
+class Broken(Exception):
+    """Something was not as it must be for a figure to mean anything."""
 
 
 class Missing(Exception):
@@ -34,3 +40,23 @@ def find(program: str) -> str:
     if found is None:
         raise Missing(program)
     return found
+
+
+def run(
+    command: Sequence[str],
+    *,
+    environ: Mapping[str, str] | None = None,
+    within: float = 300,
+    cwd: str | None = None,
+) -> str:
+    """Run a program for at most `within` seconds and return what it wrote. Raises `Broken` with what it
+    complained of where it fails."""
+    try:
+        done = subprocess.run(
+            command, env=environ, cwd=cwd, capture_output=True, text=True, timeout=within, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise Broken(f"{Path(command[0]).name} took more than {within:.0f} s") from error
+    if done.returncode:
+        raise Broken(f"{Path(command[0]).name} ended with status {done.returncode}: {done.stderr[-300:]}")
+    return done.stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import sys
 import tempfile
 import threading
@@ -15,14 +16,15 @@ from typing import Any, BinaryIO
 
 import click
 import flask_migrate
+import psycopg
 from alembic.util import CommandError
 from flask import Flask, current_app
-from flask.cli import AppGroup, FlaskGroup, with_appcontext
+from flask.cli import AppGroup, FlaskGroup, ScriptInfo, with_appcontext
 from flask_migrate.cli import db as db_group
 from sqlalchemy.exc import SQLAlchemyError
 
 from newsletter import serving
-from newsletter.database import DatabaseNotReady, check_ready, first_line, write_transaction
+from newsletter.database import DatabaseNotReady, check_ready, first_line, prepare_file, write_transaction
 from newsletter.domain.lifecycle import State
 from newsletter.extensions import db
 from newsletter.mail.compose import Composer
@@ -64,6 +66,8 @@ def group(create_app: Callable[[], Flask]) -> Group:
         set_debug_flag=False,
         help="Newsletter sign-up for any site: double opt-in, subscriber storage, one-click unsubscribe.",
     )
+    # Flask's own options choose another application; here there is one.
+    made.params = []
     for command in (*_COMMANDS, db_group):
         made.add_command(command)
     return made
@@ -81,7 +85,7 @@ def run(main: Callable[[], None]) -> None:
         main()
     except (SettingsError, DatabaseNotReady, ListError, CommandError, RelayDown) as error:
         _fail(str(error))
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, psycopg.Error, sqlite3.Error) as error:
         _fail(f"the database does not answer as it should: {first_line(error)}")
     except BrokenPipeError:
         # Whoever reads us has read enough. Python would complain once more when it closes stdout.
@@ -102,12 +106,16 @@ def _check_database() -> None:
 @with_appcontext
 def init_command() -> None:
     """Make data directory, keys, database and a first list. Doing it again changes nothing."""
+    try:
+        prepare_file(parts().settings)
+    except OSError as error:
+        raise SettingsError(f"the database cannot be made: {error.filename}: {error.strerror}") from error
     flask_migrate.upgrade(directory=str(MIGRATIONS))
     session = db.session()
     with write_transaction(session):
         if lists.default(session) is None:
             lists.add(session, datetime.now(UTC), **FIRST_LIST)
-    click.echo(f"Ready: {parts().settings.base_url}", err=True)
+    click.echo("Everything is in place.")
 
 
 @click.command("serve")
@@ -125,15 +133,13 @@ def serve_command(context: click.Context, host: str, port: int, workers: int, wi
         _check_database()
         settings = parts().settings
         db.engine.dispose()
-    click.echo(f"Serving {settings.base_url} (Ctrl-C ends it)", err=True)
+    click.echo(f"Serving {settings.base_url} (Ctrl-C ends it)")
     if settings.smtp is None and settings.on_loopback:
-        click.echo(f"Mail is caught and shown at {settings.base_url}/mailbox", err=True)
+        click.echo(f"Mail is caught and shown at {settings.base_url}/mailbox")
     serving.serve(settings, host=host, port=port, workers=workers, with_worker=not without_worker)
 
 
 def _application(context: click.Context) -> Flask:
-    from flask.cli import ScriptInfo
-
     return context.ensure_object(ScriptInfo).load_app()
 
 

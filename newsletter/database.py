@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -131,7 +132,7 @@ def _prepare_sqlite(engine: Engine, settings: Settings) -> None:
         # FULL: a consent that was answered for survives a power cut.
         cursor.execute(f"PRAGMA synchronous={settings.sqlite_synchronous}")
         cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.execute("PRAGMA cache_size=-16000")
+        cursor.execute("PRAGMA cache_size=-4000")
         cursor.close()
 
     @event.listens_for(engine, "begin")
@@ -164,9 +165,22 @@ def _writers_line(engine: Engine) -> Iterator[None]:
         with nullcontext():
             yield
         return
-    with _process_lock, Path(f"{path}-writers").open("a") as file:
+    with _process_lock, open(f"{path}-writers", "a", opener=owner_only) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def owner_only(path: str, flags: int) -> int:
+    """An opener for files that nobody but their owner may read."""
+    return os.open(path, flags, 0o600)
+
+
+def prepare_file(settings: Settings) -> None:
+    """Make the file of an SQLite database, for its owner only; SQLite gives its other files the same mode."""
+    path = make_url(settings.database_url).database
+    if settings.on_sqlite and path:
+        with open(path, "a", opener=owner_only):
+            pass
 
 
 def table_of(model: type[Base]) -> Table:
@@ -219,7 +233,7 @@ def check_ready(engine: Engine, *, head: str | None) -> None:
         )
 
 
-def first_line(error: SQLAlchemyError) -> str:
+def first_line(error: Exception) -> str:
     """What the driver said, in one line."""
     said = str(getattr(error, "orig", None) or error).strip()
     return said.splitlines()[0] if said else type(error).__name__

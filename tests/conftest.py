@@ -1,4 +1,4 @@
-"""Fixtures: each test gets a service on a fresh database, on SQLite and on PostgreSQL unless it says otherwise."""
+"""Fixtures: a test gets a service on a fresh database, on SQLite and on PostgreSQL unless it says otherwise."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from newsletter.extensions import db
 from newsletter.paths import MIGRATIONS
 from newsletter.services import lists
 from tests.support import postgres as pg
-from tests.support.service import Service, environment, now
+from tests.support.service import MADE, Service, environment, now
 from tests.support.smtp import Sink
 
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -40,6 +40,13 @@ def _own_logging() -> Iterator[None]:
     handlers, level = root.handlers[:], root.level
     yield
     root.handlers[:], root.level = handlers, level
+
+
+@pytest.fixture(autouse=True)
+def _close_services() -> Iterator[None]:
+    yield
+    while MADE:
+        MADE.pop().close()
 
 
 @pytest.fixture(scope="session")
@@ -90,11 +97,8 @@ def postgres_template(postgres: pg.Postgres, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture
-def make_service(
-    request: pytest.FixtureRequest, tmp_path: Path, sink: Sink
-) -> Iterator[Callable[..., Service]]:
+def make_service(request: pytest.FixtureRequest, tmp_path: Path, sink: Sink) -> Callable[..., Service]:
     """Make a service on a fresh database of a kind: `make_service("sqlite", NEWSLETTER_…="…")`."""
-    made: list[Service] = []
 
     def make(kind: str, **environ: str) -> Service:
         folder = tmp_path / f"data-{next(_numbers)}"
@@ -108,15 +112,9 @@ def make_service(
             name = f"test_{next(_numbers)}"
             server.sql(f"CREATE DATABASE {name} TEMPLATE {template}")
             url = server.url(name)
-        service = Service(environment(folder, sink, url) | environ, sink)
-        made.append(service)
-        return service
+        return Service(environment(folder, sink, url) | environ, sink)
 
-    yield make
-    for service in made:
-        with service.app.app_context():
-            db.session.remove()
-            db.engine.dispose()
+    return make
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

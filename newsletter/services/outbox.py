@@ -9,15 +9,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, insert, select, text, update
+from sqlalchemy import bindparam, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from newsletter.database import table_of
 from newsletter.domain.ids import new_id
-from newsletter.domain.resending import MEMORY
+from newsletter.domain.resending import COOL_DOWN, MEMORY
 from newsletter.models import OutboxMessage
 from newsletter.models.outbox import IS_OPEN, OPEN, Kind, Status
-from newsletter.queries import Query, among
+from newsletter.queries import Query, among, insert_missing
 
 
 @dataclass
@@ -43,10 +43,18 @@ def histories(
 
 
 def message_row(
-    subscription_id: UUID, kind: Kind, now: datetime, *, due: datetime, sender_domain: str, occasion: str
+    subscription_id: UUID,
+    kind: Kind,
+    now: datetime,
+    *,
+    due: datetime,
+    sender_domain: str,
+    generation: int = 0,
 ) -> dict[str, Any]:
-    """One message for `enqueue`. `occasion` tells this mail's reason from an earlier mail's of its kind."""
+    """One message for `enqueue`. A second one of its kind, for the same sign-up and in the same stretch of
+    cool-down, is the same message."""
     identifier = new_id(now)
+    stretch = int(due.timestamp() // COOL_DOWN.total_seconds())
     return {
         "id": identifier,
         "subscription_id": subscription_id,
@@ -55,13 +63,13 @@ def message_row(
         "attempts": 0,
         "next_attempt_at": due,
         "message_id": f"<{identifier}@{sender_domain}>",
-        "idempotency_key": f"{kind}:{subscription_id}:{occasion}",
+        "idempotency_key": f"{kind}:{subscription_id}:{generation}:{stretch}",
         "created_at": now,
     }
 
 
 def enqueue(session: Session, rows: Sequence[dict[str, Any]]) -> None:
-    """Put messages into the outbox, in the transaction of the change that caused them."""
+    """Put messages into the outbox, in the transaction of the change that caused them; each only once."""
     _ENQUEUE.run(session, rows)
 
 
@@ -71,20 +79,18 @@ def cancel_for(session: Session, subscription_ids: Iterable[UUID]) -> None:
 
 
 _OUTBOX = table_of(OutboxMessage)
+MAILED_AT = func.coalesce(_OUTBOX.c.sent_at, _OUTBOX.c.created_at)
 _MAILED = Query(
-    select(
-        _OUTBOX.c.subscription_id,
-        _OUTBOX.c.status,
-        func.coalesce(_OUTBOX.c.sent_at, _OUTBOX.c.created_at).label("mailed_at"),
-    ).where(
+    select(_OUTBOX.c.subscription_id, _OUTBOX.c.status, MAILED_AT.label("mailed_at")).where(
         among(_OUTBOX.c.subscription_id, "ids"),
-        _OUTBOX.c.created_at > bindparam("since", type_=_OUTBOX.c.created_at.type),
+        # However long the relay was away: what still waits counts.
+        or_(bindparam("since", type_=_OUTBOX.c.created_at.type) < MAILED_AT, text(IS_OPEN)),
         among(_OUTBOX.c.kind, "kinds"),
         _OUTBOX.c.status != Status.CANCELLED.value,
     )
 )
 _ENQUEUE = Query(
-    insert(_OUTBOX),
+    insert_missing(_OUTBOX, "idempotency_key"),
     columns=(
         "id", "subscription_id", "kind", "status", "attempts", "next_attempt_at", "message_id",
         "idempotency_key", "created_at",

@@ -8,7 +8,8 @@ from sqlalchemy import delete, exists, select
 from sqlalchemy.orm import Session
 
 from newsletter.domain.lifecycle import Event, State, move
-from newsletter.models import Subscriber, Subscription
+from newsletter.domain.resending import MEMORY
+from newsletter.models import OutboxMessage, Subscriber, Subscription
 from newsletter.services import evidence, outbox
 from newsletter.services.evidence import Seen
 from newsletter.settings import Settings
@@ -18,7 +19,9 @@ def purge(session: Session, settings: Settings, now: datetime, *, limit: int = 5
     """Remove up to `limit` sign-ups that were not confirmed in time; returns how many there were.
 
     With a subscription go its evidence and its mails, and with a person's last subscription the person.
-    Who was confirmed once and asked again falls back to unsubscribed: that they left must be kept.
+    One that was mailed only lately, because the relay was away, is kept as long after that mail: its history
+    is what bounds the next one. Who was confirmed once and asked again falls back to unsubscribed: that they
+    left must be kept.
     """
     rows = session.execute(
         select(
@@ -31,6 +34,10 @@ def purge(session: Session, settings: Settings, now: datetime, *, limit: int = 5
         .where(
             Subscription.state == State.PENDING.value,
             Subscription.asked_at < now - settings.pending_retention,
+            ~exists().where(
+                OutboxMessage.subscription_id == Subscription.id,
+                now - min(settings.pending_retention, MEMORY) < outbox.MAILED_AT,
+            ),
         )
         .order_by(Subscription.id)
         .limit(limit)

@@ -38,7 +38,7 @@ def renew(
                     now,
                     due=now,
                     sender_domain=subscription.list.sender_or(settings.mail_from).domain,
-                    occasion=f"{subscription.generation}.{len(history.mailed)}",
+                    generation=subscription.generation,
                 )
             )
     outbox.enqueue(session, mails)

@@ -46,7 +46,6 @@ def send_links(
                     now,
                     due=now,
                     sender_domain=domains[subscription_ids[-1]],
-                    occasion=f"{int(now.timestamp())}",
                 )
             )
     outbox.enqueue(session, mails)

@@ -230,7 +230,7 @@ def _mail(
         now,
         due=max(due, now),
         sender_domain=mailing_list.sender_or(settings.mail_from).domain,
-        occasion=f"{standing.generation}.{len(standing.history.mailed)}",
+        generation=standing.generation,
     )
     standing.history.mailed.append(now)
     standing.history.waiting = True

@@ -5,6 +5,7 @@ A GET shows one button and changes nothing, since scanners open every link; only
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -25,7 +26,9 @@ from newsletter.web.seeing import seen
 
 doors = Blueprint("doors", __name__)
 
-_ONE_CLICK = b"List-Unsubscribe=One-Click"
+_ONE_CLICK = re.compile(rb"List-Unsubscribe(=|\"\r\n\r\n)One-Click")  # urlencoded, or in multipart
+_ENOUGH = 4096  # bytes of a body
+_ANY_SIZE = 1 << 50
 
 
 @doors.get("/confirm/<token>")
@@ -99,7 +102,9 @@ def press_unsubscribe(token: str) -> Response:
     except BadLink:
         response = make_response(_damaged())
     else:
-        way = "one-click" if _ONE_CLICK in request.get_data(cache=False)[:4096] else "page"
+        # Whatever the body, and however large: only its beginning is looked at.
+        request.max_content_length = _ANY_SIZE
+        way = "one-click" if _ONE_CLICK.search(request.stream.read(_ENOUGH)) else "page"
         found = writer().run(unsubscribe, Leave(subscription_id, seen(request, way)))
         page = render_template("public/unsubscribed.html", list=found.list if found is not None else None)
         response = make_response(page)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import unicodedata
 from urllib.parse import urlsplit
 
 from flask import Request
 
 from newsletter.services.evidence import Seen
+
+_TOKEN = re.compile(r"^(/(?:confirm|unsubscribe))/.*")
 
 
 def seen(request: Request, way: str) -> Seen:
@@ -22,7 +25,8 @@ def seen(request: Request, way: str) -> Seen:
 
 
 def page(request: Request) -> str | None:
-    """The page with the form, without its query: that is the visitor's own affair. Else its origin."""
+    """The page with the form, without its query, which is the visitor's own affair, and without the token
+    of a link of ours, which is as good as a password. Else its origin."""
     for header in ("Referer", "Origin"):
         value = _line(request.headers.get(header), 2000)
         if value is None:
@@ -32,7 +36,8 @@ def page(request: Request) -> str | None:
         except ValueError:
             continue
         if parts.scheme in ("http", "https") and parts.hostname:
-            return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"[:500]
+            path = _TOKEN.sub(r"\1", parts.path)
+            return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{path}"[:500]
     return None
 
 

@@ -54,7 +54,7 @@ def test_s3_plain_text_comes_first_and_lines_are_not_too_long(service: Service) 
     assert mail.raw.isascii()
     for part in mail.message.iter_parts():
         if part["Content-Transfer-Encoding"] == "quoted-printable":
-            assert all(len(line) <= 76 for line in part.get_payload().splitlines())
+            assert all(len(line) <= 76 for line in str(part.get_payload()).splitlines())
     assert "Les nouvelles de l’été" in mail.part("plain")
     assert "Les nouvelles de l’été" in str(mail.message["Subject"])
 

@@ -25,12 +25,13 @@ def _token_path(service: Service, email: str = "ann@example.org") -> str:
         {"data": b"\x00\xff not a form", "content_type": "application/x-www-form-urlencoded"},
         {"data": b"{", "content_type": "application/json"},
         {"data": b"broken", "content_type": "multipart/form-data; boundary=x"},
+        {"data": b"List-Unsubscribe=One-Click&" + b"a" * 100_000},
     ],
-    ids=["urlencoded", "multipart", "empty", "garbage", "broken json", "broken multipart"],
+    ids=["urlencoded", "multipart", "empty", "garbage", "broken json", "broken multipart", "large"],
 )
 def test_u3_a_post_unsubscribes_whatever_its_body(service: Service, request_: dict[str, object]) -> None:
     url = _token_path(service)
-    response = service.client.post(url, **request_)  # type: ignore[arg-type]
+    response = service.client.post(url, **request_)
 
     assert response.status_code == 200
     assert "Set-Cookie" not in response.headers
@@ -38,14 +39,18 @@ def test_u3_a_post_unsubscribes_whatever_its_body(service: Service, request_: di
 
 
 def test_the_evidence_tells_one_click_from_a_person(service: Service) -> None:
-    service.client.post(_token_path(service, "a@example.org"), data={"List-Unsubscribe": "One-Click"})
+    one_click = {"List-Unsubscribe": "One-Click"}
+    service.client.post(_token_path(service, "a@example.org"), data=one_click)
     service.client.post(_token_path(service, "b@example.org"))
+    service.client.post(
+        _token_path(service, "c@example.org"), data=one_click, content_type="multipart/form-data"
+    )
 
     ways = [
         way
         for (way,) in service.rows("SELECT way FROM consent_events WHERE kind = 'unsubscribe' ORDER BY id")
     ]
-    assert ways == ["one-click", "page"]
+    assert ways == ["one-click", "page", "one-click"]
 
 
 def test_u4_a_trailing_slash_is_no_redirect(service: Service) -> None:
@@ -59,6 +64,14 @@ def test_u4_http_behind_a_proxy_is_no_redirect(service: Service) -> None:
     response = service.client.post(_token_path(service), headers={"X-Forwarded-Proto": "http"})
 
     assert response.status_code == 200
+
+
+def test_u15_the_evidence_of_a_pressed_button_holds_no_token(service: Service) -> None:
+    url = _token_path(service)
+    service.client.post(url, headers={"Referer": f"https://news.example{url}"})
+
+    pages = [page for (page,) in service.rows("SELECT page FROM consent_events WHERE kind = 'unsubscribe'")]
+    assert pages == ["https://news.example/unsubscribe"]
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])

@@ -43,6 +43,10 @@ _MOMENTS = {
 }
 
 
+# Every service that a test made, to be closed at its end.
+MADE: list[Service] = []
+
+
 @dataclass
 class Service:
     """One service on one database, with the SMTP server that its mail goes to."""
@@ -53,6 +57,13 @@ class Service:
 
     def __post_init__(self) -> None:
         self.app = create_app(Settings.from_environment(self.environ))
+        MADE.append(self)
+
+    def close(self) -> None:
+        """Give back what it holds of the database."""
+        with self.app.app_context():
+            db.session.remove()
+            db.engine.dispose()
 
     @property
     def settings(self) -> Settings:
@@ -118,7 +129,7 @@ class Service:
             "SELECT p.address, s.state FROM subscriptions s JOIN subscribers p ON p.id = s.subscriber_id "
             "JOIN mailing_lists l ON l.id = s.list_id WHERE l.slug = 'daily'"
         )
-        return {address: state for address, state in found}
+        return dict(found)
 
     def events(self) -> list[str]:
         """The kinds of all consent events, in their order."""
@@ -135,6 +146,8 @@ class Service:
 
     def age(self, **by: float) -> None:
         """Let time pass for all that is stored."""
+        # An idempotency key names a stretch of time too.
+        self.write("UPDATE outbox SET idempotency_key = idempotency_key || '.'")
         for table, columns in _MOMENTS.items():
             keys = self.rows(f"SELECT id, {', '.join(columns)} FROM {table}")
             for key, *moments in keys:

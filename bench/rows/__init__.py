@@ -1,0 +1,22 @@
+"""The rows of the table, by the name that `--only` takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bench.ground import Ground
+from bench.rows import doors, exporting, growth, outbox, resting, signing_up
+from bench.table import Line
+
+ROWS: dict[str, Callable[[Ground], list[Line]]] = {
+    "sign-up-postgresql": signing_up.on_postgresql,
+    "sign-up-sqlite": signing_up.on_sqlite,
+    "one-click": doors.one_click,
+    "confirm": doors.confirm,
+    "export-postgresql": exporting.from_postgresql,
+    "export-sqlite": exporting.from_sqlite,
+    "outbox": outbox.throughput,
+    "first-mail": outbox.first_mail,
+    "memory": resting.memory,
+    "growth": growth.growth,
+}

@@ -1,0 +1,231 @@
+"""Real processes, real kills: what the service promises when things die or happen at once."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlencode
+
+import pytest
+
+from tests.support.service import Service, eventually, process_environment
+
+
+def _post(url: str, **fields: str) -> tuple[int, bytes]:
+    request = urllib.request.Request(url, data=urlencode(fields).encode())
+    with urllib.request.urlopen(request, timeout=30) as response:
+        return response.status, response.read()
+
+
+def test_fifty_sign_ups_of_one_address_on_two_processes_and_two_workers_cause_one_mail(
+    make_service: Callable[..., Service],
+) -> None:
+    service = make_service("postgresql")
+    with service.served("--workers", "2") as url, service.process("worker"):
+        with ThreadPoolExecutor(50) as pool:
+            answers = set(
+                pool.map(
+                    lambda _: _post(f"{url}/lists/daily/subscriptions", email="ann@example.org"), range(50)
+                )
+            )
+        eventually(lambda: service.statuses() == ["sent"])
+
+    assert len(answers) == 1
+    assert service.counts() | {"consent_events": 0} == {
+        "subscribers": 1, "subscriptions": 1, "consent_events": 0, "outbox": 1, "suppressions": 0,
+    }  # fmt: skip
+    assert len(service.sink.mails) == 1
+
+
+def test_many_different_sign_ups_at_once_are_each_stored_and_mailed_once(service: Service) -> None:
+    addresses = [f"u{number}@example.org" for number in range(120)]
+    with service.served("--workers", "2") as url:
+        with ThreadPoolExecutor(24) as pool:
+            statuses = list(
+                pool.map(lambda a: _post(f"{url}/lists/daily/subscriptions", email=a)[0], addresses * 2)
+            )
+        eventually(lambda: len(service.sink.mails) >= len(addresses), seconds=30)
+
+    assert set(statuses) == {200}
+    assert set(service.states()) == set(addresses)
+    assert Counter(mail.recipient for mail in service.sink.mails) == dict.fromkeys(addresses, 1)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_s6_killing_the_worker_again_and_again_loses_no_mail_and_doubles_only_the_one_in_doubt(
+    make_service: Callable[..., Service], kind: str
+) -> None:
+    service = make_service(kind, NEWSLETTER_OUTBOX_LEASE_SECONDS="1")
+    addresses = [f"u{number}@example.org" for number in range(80)]
+    chance = random.Random(8)
+    # The relay takes its time over the answer, so that some kills fall between its yes and our commit.
+    service.sink.on_data = lambda _mail: time.sleep(chance.uniform(0, 0.02))
+    signing_up = threading.Thread(target=lambda: [service.sign_up(address) for address in addresses])
+    signing_up.start()
+    kills = 0
+    end = time.monotonic() + 60
+    while len({mail.recipient for mail in service.sink.mails}) < len(addresses):
+        assert time.monotonic() < end
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "newsletter", "worker"],
+            env=process_environment(service.environ),
+            stderr=subprocess.DEVNULL,
+        )
+        seen = len(service.sink.mails)
+        deadline = time.monotonic() + 5
+        while len(service.sink.mails) == seen and time.monotonic() < deadline:
+            time.sleep(0.002)
+        time.sleep(chance.uniform(0, 0.25))
+        worker.send_signal(signal.SIGKILL)
+        worker.wait()
+        kills += 1
+    signing_up.join()
+    service.age(seconds=5)
+    service.send_mail()
+
+    copies = Counter(mail.recipient for mail in service.sink.mails)
+    assert set(copies) == set(addresses)
+    assert set(service.statuses()) == {"sent"}
+    doubled = [address for address, number in copies.items() if number > 1]
+    assert kills >= 5
+    assert sum(copies.values()) - len(addresses) <= kills
+    for address in doubled:
+        assert len({mail.message["Message-ID"] for mail in service.sink.to(address)}) == 1
+
+
+def test_a_worker_that_dies_is_replaced(on_sqlite: Service) -> None:
+    with on_sqlite.served() as url:
+        on_sqlite_worker = _worker_beside(url)
+        subprocess.run(["kill", "-KILL", str(on_sqlite_worker)], check=True)
+        _post(f"{url}/lists/daily/subscriptions", email="ann@example.org")
+        eventually(lambda: len(on_sqlite.sink.to("ann@example.org")) == 1, seconds=15)
+        assert _worker_beside(url) != on_sqlite_worker
+
+
+def test_ending_the_server_ends_its_worker(on_sqlite: Service) -> None:
+    with on_sqlite.served() as url:
+        worker = _worker_beside(url)
+    eventually(lambda: not _alive(worker))
+
+
+def test_killing_the_server_ends_its_worker_too(on_sqlite: Service) -> None:
+    with on_sqlite.served() as url:
+        worker = _worker_beside(url)
+        parent = int(_ps("-o", "ppid=", "-p", str(worker)))
+        children = [int(pid) for pid in _ps("-o", "pid=", "--ppid", str(parent)).split()]
+        subprocess.run(["kill", "-KILL", str(parent)], check=True)
+        eventually(lambda: not _alive(worker))
+        for child in children:
+            subprocess.run(["kill", "-KILL", str(child)], check=False, stderr=subprocess.DEVNULL)
+
+
+def _ps(*options: str) -> str:
+    return subprocess.run(["ps", *options], capture_output=True, text=True, check=False).stdout.strip()
+
+
+def _alive(pid: int) -> bool:
+    state = _ps("-o", "stat=", "-p", str(pid))
+    return bool(state) and not state.startswith("Z")
+
+
+def _worker_beside(url: str) -> int:
+    """The pid of the outbox worker that runs beside the server at `url`."""
+    port = url.rpartition(":")[2]
+
+    def find() -> list[int]:
+        servers = {
+            line.split(None, 1)[0]
+            for line in _ps("-eo", "pid=,args=").splitlines()
+            if f"serve --port {port}" in line
+        }
+        workers = [
+            line.split(None, 2)
+            for line in _ps("-eo", "pid=,ppid=,args=").splitlines()
+            if "newsletter worker" in line
+        ]
+        return [int(pid) for pid, parent, _ in workers if parent in servers]
+
+    eventually(find)
+    return find()[0]
+
+
+def test_a14_slow_clients_do_not_block_others(on_sqlite: Service) -> None:
+    import socket
+
+    head = b"POST /lists/daily/subscriptions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n"
+    with on_sqlite.served("--workers", "1") as url:
+        port = int(url.rpartition(":")[2])
+        slow = [socket.create_connection(("127.0.0.1", port)) for _ in range(120)]
+        try:
+            for number, connection in enumerate(slow):
+                connection.sendall(head + b"\r\nema" if number % 2 else head)
+            began = time.monotonic()
+            status, _ = _post(f"{url}/lists/daily/subscriptions", email="ann@example.org")
+        finally:
+            for connection in slow:
+                connection.close()
+
+    assert status == 200
+    assert time.monotonic() - began < 10
+    assert on_sqlite.states() == {"ann@example.org": "pending"}
+
+
+def test_a_database_that_goes_away_gives_503_and_comes_back_by_itself(
+    make_service: Callable[..., Service], postgres: object
+) -> None:
+    from tests.support.postgres import Postgres
+
+    assert isinstance(postgres, Postgres)
+    service = make_service("postgresql")
+    service.sign_up("ann@example.org")
+    postgres.pause()
+    try:
+        page = service.sign_up("bob@example.org")
+        script = service.client.post("/lists/daily/subscriptions", json={"email": "bob@example.org"})
+        ready = service.client.get("/readyz")
+        front = service.client.get("/")
+        alive = service.client.get("/healthz")
+    finally:
+        postgres.resume()
+
+    assert (page.status_code, script.status_code, ready.status_code, front.status_code) == (
+        503,
+        503,
+        503,
+        503,
+    )
+    assert "Retry-After" in page.headers
+    assert json.loads(script.data)["status"] == 503
+    assert alive.status_code == 200
+    assert service.sign_up("bob@example.org").status_code == 200
+    assert service.client.get("/readyz").status_code == 200
+    assert set(service.states()) == {"ann@example.org", "bob@example.org"}
+
+
+def test_one_faulty_sign_up_does_not_harm_those_that_are_written_with_it(service: Service) -> None:
+    from newsletter.domain.addresses import Address, parse_address
+    from newsletter.services.evidence import Seen
+    from newsletter.services.subscribe import SignUp, subscribe
+    from newsletter.web.writer import Writer
+
+    writer = Writer(service.app, service.settings)
+    writer._turn.acquire()  # hold the line until all stand in it
+    good = [SignUp("daily", parse_address(f"u{n}@example.org"), None, "en", Seen("form")) for n in range(4)]
+    faulty = SignUp("daily", Address("x@example.org", None), None, "en", Seen("form"))  # type: ignore[arg-type]
+    with ThreadPoolExecutor(5) as pool:
+        futures = [pool.submit(writer.run, subscribe, item) for item in [*good[:2], faulty, *good[2:]]]
+        eventually(lambda: len(writer._waiting) == 5)
+        writer._turn.release()
+        errors = [future.exception() for future in futures]
+
+    assert [error is None for error in errors] == [True, True, False, True, True]
+    assert len(service.states()) == 4
