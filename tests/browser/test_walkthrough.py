@@ -1,0 +1,121 @@
+"""What a newcomer sees, in a real browser: sign up, open the mail, confirm, unsubscribe. No script anywhere."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.support import chromium
+from tests.support.service import Service
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    executable = chromium.executable()
+    if executable is None:
+        if os.environ.get("CI"):
+            pytest.fail(chromium.HOW_TO_GET)
+        pytest.skip(chromium.HOW_TO_GET)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=list(chromium.ARGUMENTS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def at_home(make_service: Callable[..., Service]) -> Service:
+    """What `make run` starts: SQLite, and mail kept on this machine."""
+    service = make_service("sqlite")
+    return Service(
+        {**service.environ, "NEWSLETTER_SMTP_URL": "", "NEWSLETTER_BASE_URL": "http://127.0.0.1"},
+        service.sink,
+    )
+
+
+@pytest.fixture(params=[(390, 844), (1280, 800)], ids=["phone", "desktop"])
+def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
+    width, height = request.param
+    context = browser.new_context(viewport={"width": width, "height": height}, java_script_enabled=False)
+    page = context.new_page()
+    page.set_default_timeout(15_000)
+    yield page
+    context.close()
+
+
+def _fits(page: Page) -> None:
+    """Nothing sticks out at the sides."""
+    assert page.locator("html").bounding_box()["width"] <= page.viewport_size["width"]  # type: ignore[index]
+    assert page.get_by_role("heading", level=1).count() == 1
+
+
+def test_a_newcomer_signs_up_opens_the_mail_confirms_and_leaves(at_home: Service, page: Page) -> None:
+    with at_home.served() as url:
+        page.goto(url)
+        _fits(page)
+        expect(page.get_by_role("heading", level=1)).to_have_text("Your Daily News in Just 5 Minutes!")
+        page.get_by_label("Your email address").first.fill("ann@gmial.com")
+        page.get_by_role("button", name="Sign up").first.click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Check your inbox")
+        page.get_by_role("button", name="Yes, use ann@gmail.com").click()
+        expect(page.get_by_role("link", name="Open Gmail")).to_be_visible()
+        _fits(page)
+
+        _open_mail(page, url, "ann@gmail.com")
+        frame = page.frame_locator("iframe")
+        with page.context.expect_page() as opened:
+            frame.get_by_role("link", name="Confirm my subscription").click()
+        confirming = opened.value
+        confirming.get_by_role("button").click()
+        expect(confirming.get_by_role("heading", level=1)).to_have_text("You’re in")
+        assert at_home.states()["ann@gmail.com"] == "confirmed"
+
+        _open_mail(page, url, "ann@gmail.com")
+        with page.context.expect_page() as opened:
+            page.frame_locator("iframe").get_by_role("link", name="Don’t email me again").click()
+        leaving = opened.value
+        expect(leaving.locator("body")).to_contain_text("a•••@gmail.com")
+        leaving.get_by_role("button").click()
+        expect(leaving.get_by_role("heading", level=1)).to_contain_text("unsubscribed")
+    assert at_home.states() == {"ann@gmial.com": "pending", "ann@gmail.com": "unsubscribed"}
+
+
+def _open_mail(page: Page, url: str, address: str) -> None:
+    entry = page.get_by_role("link").filter(has_text="Please confirm").filter(has_text=address)
+    for _ in range(40):
+        page.goto(f"{url}/mailbox")
+        if entry.count():
+            break
+        page.wait_for_timeout(250)
+    entry.first.click()
+
+
+def test_a_mistake_is_shown_beside_the_field_and_nothing_is_lost(at_home: Service, page: Page) -> None:
+    with at_home.served() as url:
+        page.goto(f"{url}/lists/daily")
+        page.get_by_label("Your email address").fill("ann@")
+        page.get_by_label("Your name").fill("Ann")
+        page.keyboard.press("Enter")
+
+        field = page.get_by_label("Your email address")
+        expect(field).to_have_value("ann@")
+        expect(field).to_be_focused()
+        expect(field).to_have_attribute("aria-invalid", "true")
+        expect(page.get_by_role("alert")).to_be_visible()
+        expect(page.get_by_label("Your name")).to_have_value("Ann")
+        _fits(page)
+
+
+def test_the_form_is_filled_and_sent_by_keyboard_alone(at_home: Service, page: Page) -> None:
+    with at_home.served() as url:
+        page.goto(url)
+        for _ in range(10):
+            page.keyboard.press("Tab")
+            if page.locator("input[name=email]:focus").count():
+                break
+        page.keyboard.type("jörg@example.org")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Check your inbox")
+    assert at_home.states() == {"jörg@example.org": "pending"}

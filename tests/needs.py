@@ -1,0 +1,18 @@
+"""Says loudly which real parts the suite misses on this machine, and how to get them; fails where CI is set."""
+
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.support import chromium, postgres
+
+missing = []
+if postgres.binaries() is None:
+    missing.append(postgres.HOW_TO_GET)
+if chromium.executable() is None:
+    missing.append(chromium.HOW_TO_GET)
+for line in missing:
+    print(f"!! {line}; its tests are skipped", file=sys.stderr)
+sys.exit(bool(missing) and bool(os.environ.get("CI")))
