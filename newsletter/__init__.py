@@ -24,6 +24,7 @@ from newsletter.web.doors import doors
 from newsletter.web.errors import register_errors
 from newsletter.web.guards import register_guards
 from newsletter.web.health import health
+from newsletter.web.limiting import RedisLimit
 from newsletter.web.mailbox import mailbox
 from newsletter.web.public import public
 from newsletter.web.writer import Writer
@@ -64,6 +65,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         ),
     )
     app.extensions["newsletter.writer"] = Writer(app, settings)
+    app.extensions["newsletter.redis_limit"] = RedisLimit(settings)
     for blueprint in (public, doors, health, mailbox):
         app.register_blueprint(blueprint)
     register_guards(app, settings)

@@ -122,6 +122,14 @@ def prepare_engine(engine: Engine, settings: Settings) -> None:
     """Attach what every connection of this engine needs."""
     if engine.dialect.name == "sqlite":
         _prepare_sqlite(engine, settings)
+    else:
+        event.listen(engine, "connect", _plan_anew)
+
+
+def _plan_anew(connection: Any, _record: Any) -> None:
+    """A plan that PostgreSQL kept from when the tables were small scans them whole when they are large."""
+    connection.execute("SET plan_cache_mode = force_custom_plan")
+    connection.commit()
 
 
 def _prepare_sqlite(engine: Engine, settings: Settings) -> None:

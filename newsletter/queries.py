@@ -88,6 +88,28 @@ def _insert_missing(element: insert_missing, compiler: SQLCompiler, **options: A
     return f"{inserting} ON CONFLICT ({element.key_column}) DO NOTHING"
 
 
+class insert_or_add(Insert):  # noqa: N801 - reads as SQL
+    """Insert into `table`; where the row is there already, add to its `number`."""
+
+    inherit_cache = False
+
+    def __init__(self, table: Table, number: str) -> None:
+        super().__init__(table)
+        self.number = number
+
+
+@compiles(insert_or_add)
+def _insert_or_add(element: insert_or_add, compiler: SQLCompiler, **options: Any) -> str:
+    inserting = compiler.visit_insert(element, **options)  # type: ignore[no-untyped-call]
+    table = element.table
+    assert isinstance(table, Table)
+    keys = ", ".join(compiler.preparer.quote(column.name) for column in table.primary_key)
+    number = element.number
+    return (
+        f"{inserting} ON CONFLICT ({keys}) DO UPDATE SET {number} = {table.name}.{number} + excluded.{number}"
+    )
+
+
 @dataclass(frozen=True)
 class _Prepared:
     """A statement as one driver takes it."""

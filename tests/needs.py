@@ -6,13 +6,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.support import chromium, postgres
+from tests.support import chromium, postgres, redis
 
 missing = []
 if postgres.binaries() is None:
     missing.append(postgres.HOW_TO_GET)
 if chromium.executable() is None:
     missing.append(chromium.HOW_TO_GET)
+if redis.executable() is None:
+    missing.append(redis.HOW_TO_GET)
 for line in missing:
     print(f"!! {line}; its tests are skipped", file=sys.stderr)
 sys.exit(bool(missing) and bool(os.environ.get("CI")))

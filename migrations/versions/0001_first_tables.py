@@ -103,8 +103,15 @@ def upgrade() -> None:
     op.create_index('ix_outbox_due', 'outbox', ['next_attempt_at'], unique=False, postgresql_where=sa.text("status IN ('queued', 'inflight', 'awaiting_retry')"), sqlite_where=sa.text("status IN ('queued', 'inflight', 'awaiting_retry')"))
     op.create_index(op.f('ix_outbox_subscription_id_created_at'), 'outbox', ['subscription_id', 'created_at'], unique=False)
 
+    op.create_table(
+        "request_counts",
+        sa.Column("key", sa.String(length=96), nullable=False),
+        sa.Column("starts_at", UtcDateTime(), nullable=False),
+        sa.Column("hits", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("key", "starts_at", name=op.f("pk_request_counts")),
+    )
 
 
 def downgrade() -> None:
-    for table in ("outbox", "consent_events", "subscriptions", "wordings", "suppressions", "subscribers", "mailing_lists"):
+    for table in ("request_counts", "outbox", "consent_events", "subscriptions", "wordings", "suppressions", "subscribers", "mailing_lists"):
         op.drop_table(table)

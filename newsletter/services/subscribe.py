@@ -23,8 +23,9 @@ from newsletter.domain.resending import COOL_DOWN, earliest_next
 from newsletter.models import Subscriber, Subscription, Wording
 from newsletter.models.outbox import Kind
 from newsletter.queries import Query, among, insert_missing
-from newsletter.services import evidence, lists, outbox, suppress
+from newsletter.services import evidence, limit, lists, outbox, suppress
 from newsletter.services.evidence import Seen
+from newsletter.services.limit import TooOften
 from newsletter.services.lists import ListView
 from newsletter.settings import Settings
 
@@ -56,19 +57,23 @@ class _Standing:
 
 def subscribe(
     session: Session, settings: Settings, now: datetime, sign_ups: Sequence[SignUp]
-) -> list[ListView | None]:
-    """Apply sign-ups in their order; returns each one's list, None where that list does not exist."""
+) -> list[ListView | TooOften | None]:
+    """Apply sign-ups in their order; returns each one's list, None where that list does not exist, and
+    `TooOften` where nothing was stored because its network has used up the limit."""
+    refused = limit.exceeded(session, settings, now, [sign_up.seen.network for sign_up in sign_ups])
     known = lists.find_many(session, sorted({sign_up.slug for sign_up in sign_ups}))
     suppressed = suppress.which(session, settings, {sign_up.address.identity for sign_up in sign_ups})
     wanted = [
         sign_up
-        for sign_up in sign_ups
-        if sign_up.slug in known and sign_up.address.identity not in suppressed
+        for sign_up, too_often in zip(sign_ups, refused, strict=True)
+        if too_often is None and sign_up.slug in known and sign_up.address.identity not in suppressed
     ]
     if wanted:
         standings = _standings(session, now, wanted, known)
         _apply(session, settings, now, wanted, known, standings)
-    return [known.get(sign_up.slug) for sign_up in sign_ups]
+    return [
+        too_often or known.get(sign_up.slug) for sign_up, too_often in zip(sign_ups, refused, strict=True)
+    ]
 
 
 def _standings(

@@ -8,16 +8,19 @@ from typing import cast
 from flask import Blueprint, Response, current_app, jsonify, render_template, request
 from markupsafe import escape
 from werkzeug.datastructures import MIMEAccept
+from werkzeug.exceptions import TooManyRequests
 
 from newsletter.domain.inboxes import Inbox, inbox_of
 from newsletter.domain.typos import suggest
 from newsletter.extensions import csrf, db
 from newsletter.services import lists
+from newsletter.services.limit import TooOften
 from newsletter.services.lists import ListView
 from newsletter.services.send_links import send_links
 from newsletter.services.subscribe import SignUp, subscribe
 from newsletter.web.errors import NoSuchList, problem
 from newsletter.web.forms import AddressForm, SignUpForm, submitted
+from newsletter.web.limiting import RedisLimit
 from newsletter.web.seeing import seen
 from newsletter.web.writer import Writer
 
@@ -30,6 +33,11 @@ _ANYBODY = "\N{OBJECT REPLACEMENT CHARACTER}"  # never part of a name or a page
 def writer() -> Writer:
     """The writer of this process."""
     return cast("Writer", current_app.extensions["newsletter.writer"])
+
+
+def redis_limit() -> RedisLimit:
+    """The limit on sign-ups where it is kept in Redis."""
+    return cast("RedisLimit", current_app.extensions["newsletter.redis_limit"])
 
 
 @public.get("/")
@@ -61,12 +69,14 @@ def take_sign_up(slug: str) -> tuple[Response | str, int]:
     sign_up = SignUp(
         slug, form.address, form.name.data or None, _LOCALE, seen(request, "script" if wants_json else "form")
     )
-    mailing_list = writer().run(subscribe, sign_up)
-    if mailing_list is None:
+    taken = redis_limit().exceeded(sign_up.seen.network) or writer().run(subscribe, sign_up)
+    if taken is None:
         raise NoSuchList
+    if isinstance(taken, TooOften):
+        raise TooManyRequests(retry_after=taken.seconds)
     if wants_json:
         return jsonify(status="check_inbox"), 202
-    return check_inbox(mailing_list, form.address.text, suggestion=suggest(form.address.text)), 200
+    return check_inbox(taken, form.address.text, suggestion=suggest(form.address.text)), 200
 
 
 def check_inbox(mailing_list: ListView, address: str, *, suggestion: str | None = None) -> str:

@@ -147,7 +147,7 @@ class Service:
     def age(self, **by: float) -> None:
         """Let time pass for all that is stored."""
         # An idempotency key names a stretch of time too.
-        self.write("UPDATE outbox SET idempotency_key = idempotency_key || '.'")
+        self.write("UPDATE outbox SET idempotency_key = 'aged ' || CAST(id AS VARCHAR)")
         for table, columns in _MOMENTS.items():
             keys = self.rows(f"SELECT id, {', '.join(columns)} FROM {table}")
             for key, *moments in keys:

@@ -1,0 +1,125 @@
+"""Limits on sign-ups by network: over all processes, whatever the address, and never a silent loss."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.support import redis
+from tests.support.service import Service
+
+
+@pytest.fixture
+def redis_url() -> Iterator[str]:
+    if redis.executable() is None:
+        if os.environ.get("CI"):
+            pytest.fail(redis.HOW_TO_GET)
+        pytest.skip(redis.HOW_TO_GET)
+    with redis.running() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "redis"])
+def limited(request: pytest.FixtureRequest, make_service: Callable[..., Service]) -> Service:
+    """At most three sign-ups an hour, counted in each of the places where they may be counted."""
+    if request.param == "redis":
+        url = request.getfixturevalue("redis_url")
+        return make_service("sqlite", NEWSLETTER_SIGNUP_LIMIT="3/hour", NEWSLETTER_REDIS_URL=url)
+    return make_service(request.param, NEWSLETTER_SIGNUP_LIMIT="3/hour")
+
+
+def _statuses(service: Service, number: int, network: str = "192.0.2.1") -> list[int]:
+    return [
+        service.client.post(
+            "/lists/daily/subscriptions",
+            data={"email": f"u{n}@example.org"},
+            environ_base={"REMOTE_ADDR": network},
+        ).status_code
+        for n in range(number)
+    ]
+
+
+def test_a2_over_the_limit_is_429_with_when_to_come_back_and_stores_nothing(limited: Service) -> None:
+    assert _statuses(limited, 5) == [200, 200, 200, 429, 429]
+    page = limited.client.post(
+        "/lists/daily/subscriptions",
+        data={"email": "x@example.org"},
+        environ_base={"REMOTE_ADDR": "192.0.2.1"},
+    )
+    script = limited.client.post(
+        "/lists/daily/subscriptions",
+        json={"email": "x@example.org"},
+        environ_base={"REMOTE_ADDR": "192.0.2.1"},
+    )
+
+    assert 1 <= int(page.headers["Retry-After"]) <= 3600
+    assert "<h1" in page.text
+    assert json.loads(script.data)["status"] == script.status_code == 429
+    assert limited.counts()["subscribers"] == 3
+
+
+def test_a2_the_limit_knows_networks_and_not_addresses(limited: Service) -> None:
+    same = [limited.sign_up("ann@example.org").status_code for _ in range(4)]
+
+    assert same == [200, 200, 200, 429]
+    assert _statuses(limited, 3, "192.0.2.2") == [200, 200, 200]
+
+
+def test_a2_an_ipv6_network_is_its_64_bits(limited: Service) -> None:
+    assert _statuses(limited, 2, "2001:db8:1:2::1") == [200, 200]
+    assert _statuses(limited, 2, "2001:db8:1:2:ffff::9") == [200, 429]
+    assert _statuses(limited, 1, "2001:db8:1:3::1") == [200]
+
+
+def test_a2_the_limit_holds_over_all_processes(limited: Service) -> None:
+    another = Service(limited.environ, limited.sink)
+
+    assert _statuses(limited, 2) == [200, 200]
+    assert _statuses(another, 2) == [200, 429]
+
+
+def test_a3_a_forged_forwarded_address_changes_nothing(limited: Service) -> None:
+    answers = [
+        limited.client.post(
+            "/lists/daily/subscriptions",
+            data={"email": f"u{n}@example.org"},
+            headers={"X-Forwarded-For": f"203.0.113.{n}"},
+        ).status_code
+        for n in range(4)
+    ]
+
+    assert answers == [200, 200, 200, 429]
+
+
+def test_by_default_the_twenty_first_sign_up_in_an_hour_is_one_too_many(
+    make_service: Callable[..., Service],
+) -> None:
+    service = make_service("sqlite", NEWSLETTER_SIGNUP_LIMIT="")
+
+    assert _statuses(service, 21) == [200] * 20 + [429]
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_when_the_hour_is_over_the_network_may_go_on_and_old_counts_are_forgotten(
+    make_service: Callable[..., Service], kind: str
+) -> None:
+    limited = make_service(kind, NEWSLETTER_SIGNUP_LIMIT="3/hour")
+    assert _statuses(limited, 4)[-1] == 429
+    then = "2026-01-01 00:00:00+00" if limited.on_postgresql else "2026-01-01T00:00:00.000000Z"
+    limited.write("UPDATE request_counts SET starts_at = :then", then=then)
+
+    assert _statuses(limited, 1) == [200]
+    limited.send_mail()
+    assert limited.one("SELECT count(*) FROM request_counts") == 1
+
+
+def test_a_redis_that_is_away_loses_no_sign_up(make_service: Callable[..., Service]) -> None:
+    service = make_service(
+        "sqlite", NEWSLETTER_SIGNUP_LIMIT="1/hour", NEWSLETTER_REDIS_URL="redis://127.0.0.1:1/0"
+    )
+
+    assert _statuses(service, 3) == [200, 200, 200]
+    assert service.counts()["subscribers"] == 3
