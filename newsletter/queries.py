@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 from collections import namedtuple
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from sqlalchemy import (
     ARRAY,
     BindParameter,
     ColumnElement,
+    Connection,
     Dialect,
     Insert,
     Select,
@@ -25,6 +27,7 @@ from sqlalchemy import (
     Update,
     bindparam,
 )
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -110,6 +113,26 @@ def _insert_or_add(element: insert_or_add, compiler: SQLCompiler, **options: Any
     )
 
 
+@contextmanager
+def _cursor(connection: Connection) -> Iterator[Any]:
+    """The driver's own cursor. Its errors become SQLAlchemy's, and a connection that is gone is given up."""
+    dialect = connection.dialect
+    driver_error = dialect.loaded_dbapi.Error
+    cursor = connection.connection.cursor()
+    try:
+        yield cursor
+    except driver_error as error:
+        gone = dialect.is_disconnect(error, connection.connection.dbapi_connection, cursor)
+        if gone:
+            connection.invalidate(error)
+        # Without the statement and its values: they would end up in logs.
+        raise DBAPIError.instance(
+            None, None, error, driver_error, connection_invalidated=gone, dialect=dialect
+        ) from error
+    finally:
+        cursor.close()
+
+
 @dataclass(frozen=True)
 class _Prepared:
     """A statement as one driver takes it."""
@@ -143,7 +166,9 @@ class Query:
         """Run it once and return its rows, as named tuples."""
         connection = session.connection()
         prepared = self._for(connection.dialect)
-        found = connection.exec_driver_sql(prepared.sql, prepared.parameters(values)).fetchall()
+        with _cursor(connection) as cursor:
+            cursor.execute(prepared.sql, prepared.parameters(values))
+            found = cursor.fetchall()
         make, converts = prepared.row, prepared.results
         assert make is not None
         return [
@@ -163,7 +188,11 @@ class Query:
         connection = session.connection()
         prepared = self._for(connection.dialect)
         parameters = [prepared.parameters(row) for row in rows]
-        connection.exec_driver_sql(prepared.sql, parameters if len(rows) > 1 else parameters[0])
+        with _cursor(connection) as cursor:
+            if len(parameters) == 1:
+                cursor.execute(prepared.sql, parameters[0])
+            else:
+                cursor.executemany(prepared.sql, parameters)
 
     def _for(self, dialect: Dialect) -> _Prepared:
         prepared = self._prepared.get(dialect.name)

@@ -21,7 +21,8 @@ from newsletter.services.confirm import Answer, Press, confirm
 from newsletter.services.lists import ListView
 from newsletter.services.renew import renew
 from newsletter.services.unsubscribe import Leave, unsubscribe
-from newsletter.web.public import check_inbox, writer
+from newsletter.web.pages import check_inbox, kept
+from newsletter.web.public import writer
 from newsletter.web.seeing import seen
 
 doors = Blueprint("doors", __name__)
@@ -40,7 +41,7 @@ def show_confirm(token: str) -> tuple[str, int]:
     mailing_list = _list_of(link.subscription_id)
     if link.expired or mailing_list is None:
         return _dead(mailing_list, expired=True, token=token)
-    return render_template("public/confirm.html", list=mailing_list), 200
+    return kept("public/confirm.html", list=mailing_list), 200
 
 
 @doors.post("/confirm/<token>")
@@ -56,7 +57,7 @@ def press_confirm(token: str) -> tuple[str, int]:
     found = confirmed.subscription
     if found is None or confirmed.answer is not Answer.CONFIRMED:
         return _dead(found.list if found is not None else None, expired=True)
-    page = render_template(
+    page = kept(
         "public/confirmed.html",
         list=found.list,
         inbox=inbox_of(found.address),
@@ -85,7 +86,7 @@ def show_unsubscribe(token: str) -> tuple[str, int]:
         return _damaged()
     found = subscriptions.find(db.session(), subscription_id)
     if found is None:
-        return render_template("public/unsubscribed.html", list=None), 200
+        return kept("public/unsubscribed.html", list=None), 200
     page = render_template("public/unsubscribe.html", list=found.list, masked_address=mask(found.address))
     return page, 200
 
@@ -106,7 +107,7 @@ def press_unsubscribe(token: str) -> Response:
         request.max_content_length = _ANY_SIZE
         way = "one-click" if _ONE_CLICK.search(request.stream.read(_ENOUGH)) else "page"
         found = writer().run(unsubscribe, Leave(subscription_id, seen(request, way)))
-        page = render_template("public/unsubscribed.html", list=found.list if found is not None else None)
+        page = kept("public/unsubscribed.html", list=found.list if found is not None else None)
         response = make_response(page)
     response.headers["Access-Control-Allow-Origin"] = "*"
     return response

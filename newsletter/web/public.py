@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import cast
 
 from flask import Blueprint, Response, current_app, jsonify, render_template, request
-from markupsafe import escape
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import TooManyRequests
 
-from newsletter.domain.inboxes import Inbox, inbox_of
 from newsletter.domain.typos import suggest
 from newsletter.extensions import csrf, db
 from newsletter.services import lists
 from newsletter.services.limit import TooOften
-from newsletter.services.lists import ListView
 from newsletter.services.send_links import send_links
 from newsletter.services.subscribe import SignUp, subscribe
 from newsletter.web.errors import NoSuchList, problem
 from newsletter.web.forms import AddressForm, SignUpForm, submitted
 from newsletter.web.limiting import RedisLimit
+from newsletter.web.pages import check_inbox, kept
 from newsletter.web.seeing import seen
 from newsletter.web.writer import Writer
 
 public = Blueprint("public", __name__)
 
 _LOCALE = "en"
-_ANYBODY = "\N{OBJECT REPLACEMENT CHARACTER}"  # never part of a name or a page
 
 
 def writer() -> Writer:
@@ -46,7 +42,7 @@ def front() -> str:
     mailing_list = lists.default(db.session())
     if mailing_list is None:
         raise NoSuchList
-    return render_template("public/front.html", list=mailing_list, form=None, place=None)
+    return kept("public/front.html", list=mailing_list, form=None)
 
 
 @public.get("/lists/<slug>")
@@ -55,7 +51,7 @@ def show_list(slug: str) -> str:
     mailing_list = lists.find(db.session(), slug)
     if mailing_list is None:
         raise NoSuchList
-    return render_template("public/list.html", list=mailing_list, form=None)
+    return kept("public/list.html", list=mailing_list, form=None)
 
 
 @public.post("/lists/<slug>/subscriptions")
@@ -77,29 +73,6 @@ def take_sign_up(slug: str) -> tuple[Response | str, int]:
     if wants_json:
         return jsonify(status="check_inbox"), 202
     return check_inbox(taken, form.address.text, suggestion=suggest(form.address.text)), 200
-
-
-def check_inbox(mailing_list: ListView, address: str, *, suggestion: str | None = None) -> str:
-    """The page after a sign-up: "check your inbox"."""
-    inbox = inbox_of(address)
-    if suggestion is not None:
-        return _render_check_inbox(mailing_list, address, suggestion, inbox)
-    # Rendering costs as much as storing a sign-up, and but for the address the page is always the same.
-    page = _check_inbox_for_anybody(mailing_list, inbox)
-    return page.replace(_ANYBODY, str(escape(address)))
-
-
-@lru_cache(maxsize=256)
-def _check_inbox_for_anybody(mailing_list: ListView, inbox: Inbox | None) -> str:
-    return _render_check_inbox(mailing_list, _ANYBODY, None, inbox)
-
-
-def _render_check_inbox(
-    mailing_list: ListView, address: str, suggestion: str | None, inbox: Inbox | None
-) -> str:
-    return render_template(
-        "public/check_inbox.html", list=mailing_list, address=address, suggestion=suggestion, inbox=inbox
-    )
 
 
 def _refuse(slug: str, form: SignUpForm, *, wants_json: bool) -> tuple[Response | str, int]:
