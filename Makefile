@@ -14,7 +14,7 @@ run: .venv/runs ## serve the whole service on http://127.0.0.1:8000, with mail s
 	@exec $(BIN)/newsletter serve
 
 test: .venv/develops ## run the whole suite
-	@$(BIN)/python tests/needs.py
+	@$(BIN)/python -m tests.needs
 	@$(BIN)/pytest -n 2 --dist worksteal $(ARGS)
 
 check: .venv/develops ## style, types, import contracts, migrations
@@ -22,7 +22,7 @@ check: .venv/develops ## style, types, import contracts, migrations
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-timing
-	@$(BIN)/python tests/check_migrations.py
+	@$(BIN)/python -m tests.check_migrations
 
 bench: .venv/develops ## measure speed and memory against raw limits (bench/README.md)
 	@$(BIN)/python -m bench $(ARGS)
@@ -31,11 +31,10 @@ wheel: .venv/develops ## build the package into dist/
 	@$(BIN)/python -m hatchling build -t wheel
 
 requirements: ## write the pinned requirements anew from pyproject.toml (needs uv)
-	@set -e; for name in runtime build dev; do \
-	  case $$name in runtime) what="pyproject.toml";; build) what="--group build";; dev) what="pyproject.toml --group dev";; esac; \
-	  uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	    --no-annotate --no-header $$what --output-file requirements/$$name.txt; \
-	done
+	@set -e; pin="uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header"; \
+	$$pin --upgrade pyproject.toml --group dev --output-file requirements/dev.txt; \
+	$$pin --constraint requirements/dev.txt pyproject.toml --output-file requirements/runtime.txt; \
+	$$pin --constraint requirements/dev.txt --group build --output-file requirements/build.txt
 
 clean: ## remove what was built; the data in var/ stays
 	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

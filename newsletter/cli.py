@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -81,16 +81,24 @@ def register_commands(app: Flask) -> None:
 
 def run(main: Callable[[], None]) -> None:
     """Run the command; what goes wrong is said in one line."""
+    # The database, the mailbox and exports hold addresses: they are their owner's alone.
+    os.umask(0o077)
     try:
         main()
     except (SettingsError, DatabaseNotReady, ListError, CommandError, RelayDown) as error:
         _fail(str(error))
     except (SQLAlchemyError, psycopg.Error, sqlite3.Error) as error:
         _fail(f"the database does not answer as it should: {first_line(error)}")
+    except serving.CannotListen as error:
+        _fail(str(error))
     except BrokenPipeError:
         # Whoever reads us has read enough. Python would complain once more when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+
+
+def _output_error(error: OSError, output: Path | None) -> ListError:
+    return ListError(f"{output or 'standard output'} cannot be written: {error.strerror}")
 
 
 def _fail(message: str) -> None:
@@ -128,6 +136,7 @@ def init_command() -> None:
 @click.pass_context
 def serve_command(context: click.Context, host: str, port: int, workers: int, without_worker: bool) -> None:
     """Serve the web pages, and send mail beside them."""
+    address = serving.listening_address(host, port)
     serving.announce_base_url(host, port)
     with _application(context).app_context():
         _check_database()
@@ -136,7 +145,7 @@ def serve_command(context: click.Context, host: str, port: int, workers: int, wi
     click.echo(f"Serving {settings.base_url} (Ctrl-C ends it)")
     if settings.smtp is None and settings.on_loopback:
         click.echo(f"Mail is caught and shown at {settings.base_url}/mailbox")
-    serving.serve(settings, host=host, port=port, workers=workers, with_worker=not without_worker)
+    serving.serve(settings, host=address, port=port, workers=workers, with_worker=not without_worker)
 
 
 def _application(context: click.Context) -> Flask:
@@ -206,10 +215,18 @@ def _progress(text: str | None) -> None:
 @contextmanager
 def _destination(output: Path | None) -> Iterator[BinaryIO]:
     """Where an export goes. A file appears under its name only when it is whole."""
-    if output is None:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+    if output is None or (output.exists() and not output.is_file()):
+        # A pipe or a device is written to as it is.
+        try:
+            with nullcontext(sys.stdout.buffer) if output is None else output.open("wb") as stream:
+                yield stream
+                stream.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise _output_error(error, output) from error
         return
+    output = output.resolve()
     try:
         descriptor, draft = tempfile.mkstemp(dir=output.absolute().parent, prefix=f".{output.name}.")
         try:
@@ -217,11 +234,13 @@ def _destination(output: Path | None) -> Iterator[BinaryIO]:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
+            if output.exists():
+                Path(draft).chmod(output.stat().st_mode & 0o777)
             Path(draft).replace(output)
         finally:
             Path(draft).unlink(missing_ok=True)
     except OSError as error:
-        raise ListError(f"{output} cannot be written: {error.strerror}") from error
+        raise _output_error(error, output) from error
 
 
 lists_group = AppGroup("lists", help="Mailing lists: add, show, edit.")

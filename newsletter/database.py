@@ -173,9 +173,14 @@ def _writers_line(engine: Engine) -> Iterator[None]:
         with nullcontext():
             yield
         return
-    with _process_lock, open(f"{path}-writers", "a", opener=owner_only) as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    with _process_lock:
+        try:
+            file = open(f"{path}-writers", "a", opener=owner_only)  # noqa: SIM115
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            raise DatabaseNotReady(f"the database cannot be written to: {error.strerror}") from error
+        with file:
+            yield
 
 
 def owner_only(path: str, flags: int) -> int:

@@ -8,9 +8,10 @@ import sys
 from typing import Any
 
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
 
 # What our own events never hold, but an exception's text may.
-_ADDRESS = re.compile(r"[^\s<>\"'(),:;=]+@[^\s<>\"'(),:;]+")
+_ADDRESS = re.compile(r"[^\s<>\"]+@[^\s<>\"]+")
 _TOKEN = re.compile(r"/(confirm|unsubscribe)/[^\s\"'>]+")
 
 
@@ -35,7 +36,8 @@ def _steps() -> list[Any]:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.dict_tracebacks,
+        # Without local variables: they hold what visitors typed, and tokens.
+        structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
         _redact,
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -23,6 +24,23 @@ _HEADER_TIMEOUT = 10_000  # milliseconds for a request's head to arrive
 _QUICK_DEATH = 5.0  # seconds: a worker that lived shorter is replaced after a pause
 
 log = structlog.get_logger()
+
+
+class CannotListen(Exception):
+    """The address or port cannot be served on. The message is one line."""
+
+
+def listening_address(host: str, port: int) -> str:
+    """The IP address to listen on. Raises `CannotListen` where it is not this machine's or the port is taken:
+    the web processes share their port, and would share it with a stranger as well."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise CannotListen(f"cannot listen on {host} port {port}: {error.strerror}") from error
+    return str(address[0])
 
 
 def serve(settings: Settings, *, host: str, port: int, workers: int, with_worker: bool) -> None:

@@ -19,9 +19,15 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 PREFIX = "NEWSLETTER_"
 
-_SENDER = re.compile(
-    r"""(?:(?P<name>[^<>]*)(?=<))?<?(?P<address>[^\s<>,;:\\"@]+@[^\s<>,;:\\"@]+)(?(name)>)"""
-)
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_DOMAIN = rf"{_LABEL}(?:\.{_LABEL})*"
+_HOST = re.compile(rf"{_DOMAIN}|[0-9a-fA-F:.]+")
+_ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_ADDRESS = rf"{_ATEXT}(?:\.{_ATEXT})*@{_DOMAIN}"
+# `Name <address>`, `<address>` or a bare address.
+_SENDER = re.compile(rf"(?:(?P<name>[^<>]*)<(?P<address>{_ADDRESS})>)|(?P<bare>{_ADDRESS})")
+# What Kubernetes puts into every container beside a service that is called `newsletter`.
+_FROM_KUBERNETES = re.compile(r"PORT|SERVICE_HOST|SERVICE_PORT(?:_.+)?|PORT_[0-9]+_(?:TCP|UDP)(?:_.+)?")
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 
 
@@ -184,7 +190,11 @@ class _Reader:
     def refuse_unknown(self) -> None:
         for variable in sorted(self._environ):
             name = variable.removeprefix(PREFIX)
-            if variable.startswith(PREFIX) and name not in self._known:
+            if (
+                variable.startswith(PREFIX)
+                and name not in self._known
+                and not _FROM_KUBERNETES.fullmatch(name)
+            ):
                 near = difflib.get_close_matches(name, sorted(self._known), n=1)
                 hint = (
                     f"did you mean {PREFIX}{near[0]}?" if near else "see docs/settings.md for those there are"
@@ -200,15 +210,27 @@ def bad(name: str, what: str) -> SettingsError:
 def _database_url(reader: _Reader, data_dir: Path) -> str:
     value = reader.text("DATABASE_URL")
     if value is None:
+        if "%" in str(data_dir) or "?" in str(data_dir):
+            raise bad(
+                "DATA_DIR", "must be a path without % and ?, which mean something else in a database's URL"
+            )
         return f"sqlite:///{data_dir / 'newsletter.sqlite3'}"
     scheme, separator, rest = value.partition("://")
-    if separator and scheme in ("postgresql", "postgres", "postgresql+psycopg") and rest:
+    if separator and scheme in ("postgresql", "postgres", "postgresql+psycopg") and rest and _has_port(value):
         return f"postgresql+psycopg://{rest}"
     if scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
         return f"sqlite:///{Path(rest[1:]).absolute()}"
     raise bad(
         "DATABASE_URL", "must look like postgresql://user:password@host/database or sqlite:////path/to/file"
     )
+
+
+def _has_port(url: str) -> bool:
+    """Whether the part of a URL that names host and port can be read."""
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False
 
 
 def _base_url(reader: _Reader) -> str:
@@ -229,6 +251,8 @@ def _base_url(reader: _Reader) -> str:
         raise fault
     if parts.path not in ("", "/") or not parts.hostname.isascii():
         raise fault
+    if not _HOST.fullmatch(parts.hostname) or "@" in parts.netloc:
+        raise fault
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}" + (f":{port}" if port else "")
 
@@ -243,8 +267,17 @@ def _relay(reader: _Reader) -> Relay | None:
         port = parts.port
     except ValueError as error:
         raise fault from error
-    if parts.scheme not in ("smtp", "smtps") or not parts.hostname or parts.path not in ("", "/"):
+    if (
+        parts.scheme not in ("smtp", "smtps")
+        or not parts.hostname
+        or parts.path not in ("", "/")
+        or port == 0
+    ):
         raise fault
+    if not _HOST.fullmatch(parts.hostname):
+        raise fault
+    if not unquote(parts.username or "").isascii() or not unquote(parts.password or "").isascii():
+        raise bad("SMTP_URL", "must hold a user and a password in ASCII letters: SMTP logins take no others")
     options = parse_qs(parts.query, keep_blank_values=True)
     starttls = options.pop("starttls", ["when-offered"])[-1]
     if options or starttls not in ("when-offered", "required"):
@@ -268,9 +301,12 @@ def _relay(reader: _Reader) -> Relay | None:
 def parse_sender(value: str) -> Sender | None:
     """A sender from `Name <address>` or a bare address; None where it is neither."""
     match = _SENDER.fullmatch(value.strip())
-    if match is None or not match["address"].isascii():
+    if match is None or len(value) > 320 or "=?" in value:
         return None
-    return Sender(name=(match["name"] or "").strip().strip('"').strip(), address=match["address"])
+    name = (match["name"] or "").strip()
+    if name[:1] == name[-1:] == '"':
+        name = name[1:-1].replace('\\"', '"')
+    return Sender(name=name.strip(), address=match["address"] or match["bare"])
 
 
 def _sender(reader: _Reader) -> Sender:

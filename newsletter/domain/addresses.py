@@ -46,6 +46,9 @@ def parse_address(typed: str) -> Address:
         raise AddressError("An email address has no line breaks or other control characters.")
     if "\N{REPLACEMENT CHARACTER}" in text:
         raise AddressError("The address did not arrive whole. Please type it again.")
+    if "=?" in text:
+        # The beginning of an encoded word (RFC 2047): no header could carry it.
+        raise AddressError("An email address does not hold the characters =? one after the other.")
     if len(text) > 4 * LONGEST_ADDRESS:
         raise AddressError("This is too long for an email address.")
     try:

@@ -14,7 +14,6 @@ class Verdict(Enum):
     TAKEN = "taken"
     AGAIN = "again"  # this message, later
     NEVER = "never"  # this recipient does not take it
-    RELAY = "relay"  # the relay refuses us, not the recipient: nobody is to blame but the set-up
 
 
 _FIRST_DELAYS = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15), timedelta(hours=1))
@@ -31,8 +30,6 @@ def verdict(code: int, text: str) -> Verdict:
     """
     if 200 <= code < 300:
         return Verdict.TAKEN
-    if code == 421:
-        return Verdict.RELAY
     if code in (530, 534, 535, 538) or (code >= 500 and re.match(r"5\.7\.\d", text)):
         return Verdict.AGAIN
     return Verdict.NEVER if 500 <= code < 600 else Verdict.AGAIN

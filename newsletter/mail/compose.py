@@ -21,8 +21,8 @@ from newsletter.paths import TEMPLATES
 from newsletter.services.deliver import Claimed
 from newsletter.settings import Sender, Settings
 
-# A URI in a header is neither encoded nor folded (checklist U1); 998 is the longest line there is.
-_WIRE = SMTP.clone(max_line_length=998)
+# An encoded word has at most 75 characters (RFC 2047 §2).
+_WIRE = SMTP.clone(max_line_length=75)
 _UTF8_WIRE = _WIRE.clone(utf8=True)
 # Python's default would let lines of quoted-printable grow to 78 (RFC 2045 §6.7: 76).
 _BODY = default.clone(max_line_length=76)
@@ -88,11 +88,9 @@ class Composer:
         recipient = envelope_form(message.address)
         mail["From"] = _header_address(sender)
         mail["To"] = HeaderAddress(addr_spec=recipient) if recipient.isascii() else recipient
-        mail["Subject"] = " ".join(self._render(f"{message.kind}.subject.txt", context).split())
+        mail["Subject"] = _plain(" ".join(self._render(f"{message.kind}.subject.txt", context).split()))
         mail["Date"] = format_datetime(now)
         mail["Message-ID"] = message.message_id
-        mail["List-Id"] = f"<{message.list.slug}.{self._settings.base_host or 'localhost'}>"
-        mail["List-Unsubscribe"] = f"<{unsubscribe_url}>"
         mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
         mail["Auto-Submitted"] = "auto-generated"
         _set_text(mail, self._render(f"{message.kind}.txt", context), "plain")
@@ -103,7 +101,13 @@ class Composer:
         mail.make_alternative()
         mail.attach(html)
         policy = _WIRE if recipient.isascii() else _UTF8_WIRE
-        return Letter(sender.address, recipient, message.message_id, mail.as_bytes(policy=policy))
+        # Python would fold or encode these two, which must stand as they are (checklist U1, RFC 2919).
+        whole = (
+            f"List-Id: <{message.list.slug}.{self._settings.base_host or 'localhost'}>\r\n"
+            f"List-Unsubscribe: <{unsubscribe_url}>\r\n"
+        )
+        content = whole.encode("ascii") + mail.as_bytes(policy=policy)
+        return Letter(sender.address, recipient, message.message_id, content)
 
     def _render(self, template: str, context: dict[str, object]) -> str:
         return self._templates.get_template(f"mail/{template}").render(context)
@@ -123,7 +127,12 @@ class Composer:
 
 
 def _header_address(sender: Sender) -> HeaderAddress:
-    return HeaderAddress(display_name=sender.name, addr_spec=sender.address)
+    return HeaderAddress(display_name=_plain(sender.name), addr_spec=sender.address)
+
+
+def _plain(text: str) -> str:
+    """A header's text without an encoded word of its own: Python would decode it, line breaks and all."""
+    return text.replace("=?", "= ?")
 
 
 def _set_text(part: EmailMessage, text: str, subtype: str) -> None:

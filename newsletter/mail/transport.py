@@ -11,16 +11,16 @@ import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import NoReturn, Protocol
 
-from newsletter.domain.retry import Verdict, verdict
+from newsletter.domain.retry import verdict
 from newsletter.mail.compose import Letter
 from newsletter.settings import Relay, Settings
 
 # RFC 5321 §4.5.3.2 asks for up to ten minutes after the final dot. Ending earlier sends a mail twice.
 _TIMEOUT = 300.0
 _CONNECT_TIMEOUT = 15.0
-_IDLE = 20.0  # seconds after which a kept connection is asked whether it still lives
+_IDLE = 5.0  # seconds after which a kept connection is asked whether it still lives
 
 
 class Withdrawn(Exception):
@@ -75,13 +75,15 @@ class SmtpTransport:
         self._used_at = 0.0
 
     def send(self, letter: Letter, *, still_wanted: Callable[[], bool]) -> None:
+        connection = self._open()
         try:
-            self._send(self._open(), letter, still_wanted)
+            self._send(connection, letter, still_wanted)
             self._used_at = time.monotonic()
         except (smtplib.SMTPException, OSError) as error:
-            # Whatever is left of the connection is not to be trusted.
+            # The connection broke over this letter. Whether the relay is down shows when it is opened again;
+            # till then only this letter waits, so that one that breaks connections cannot hold up the others.
             self._drop()
-            raise RelayDown(_describe(error)) from error
+            raise Refused(451, _describe(error)) from error
 
     def _send(self, connection: smtplib.SMTP, letter: Letter, still_wanted: Callable[[], bool]) -> None:
         options = []
@@ -93,25 +95,29 @@ class SmtpTransport:
         connection.command_encoding = "utf-8" if options else "ascii"
         code, text = connection.mail(letter.sender, options)
         if code >= 400:
+            # The sender's fault, not the recipient's: to be tried again, whatever the code.
             self._reset(connection)
-            raise RelayDown(f"the relay refuses the sender {letter.sender}: {code} {_text(text)}")
+            raise Refused(451, f"the relay refuses the sender: {code} {_text(text)}")
         code, text = connection.rcpt(letter.recipient)
         if code >= 400:
             self._refuse(connection, code, text)
         if not still_wanted():
             self._reset(connection)
             raise Withdrawn
-        code, text = connection.data(letter.content)
+        try:
+            code, text = connection.data(letter.content)
+        except smtplib.SMTPDataError as error:
+            said = error.smtp_error
+            self._refuse(connection, error.smtp_code, said if isinstance(said, bytes) else said.encode())
         if code >= 300:
             self._refuse(connection, code, text)
 
-    def _refuse(self, connection: smtplib.SMTP, code: int, text: bytes) -> None:
-        refusal = Refused(code, _text(text))
-        if refusal.verdict is Verdict.RELAY:
+    def _refuse(self, connection: smtplib.SMTP, code: int, text: bytes) -> NoReturn:
+        if code == 421:  # it closes the connection (RFC 5321 §3.8)
             self._drop()
-            raise RelayDown(str(refusal))
-        self._reset(connection)
-        raise refusal
+        else:
+            self._reset(connection)
+        raise Refused(code, _text(text))
 
     def _reset(self, connection: smtplib.SMTP) -> None:
         try:
@@ -121,6 +127,7 @@ class SmtpTransport:
 
     def _open(self) -> smtplib.SMTP:
         if self._connection is not None and time.monotonic() - self._used_at > _IDLE:
+            # Relays close idle connections.
             try:
                 alive = self._connection.noop()[0] == 250
             except (smtplib.SMTPException, OSError):
@@ -128,7 +135,10 @@ class SmtpTransport:
             if not alive:
                 self._drop()
         if self._connection is None:
-            self._connection = self._connect()
+            try:
+                self._connection = self._connect()
+            except (smtplib.SMTPException, OSError, ValueError) as error:
+                raise RelayDown(_describe(error)) from error
         return self._connection
 
     def _connect(self) -> smtplib.SMTP:

@@ -22,7 +22,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from newsletter.database import first_line, write_transaction
+from newsletter.database import DatabaseNotReady, first_line, write_transaction
 from newsletter.domain.retry import GIVE_UP_AFTER, Verdict, delay_before, relay_pause
 from newsletter.extensions import db
 from newsletter.mail.compose import Composer, Letter
@@ -42,6 +42,7 @@ from newsletter.settings import Settings
 _BATCH = 50
 _POLL = 0.25  # seconds between looks into an empty outbox: how long a first mail waits at most
 _PURGE_EVERY = 600.0  # seconds
+_STORE_PAUSES = (0.2, 0.5, *[1.0] * 60)  # seconds between tries to store a result
 
 log = structlog.get_logger()
 
@@ -82,7 +83,7 @@ class Worker:
                     )
                     self._stop.wait(pause)
                     continue
-                except SQLAlchemyError as error:
+                except (SQLAlchemyError, DatabaseNotReady) as error:
                     if once:
                         raise
                     log.error("database_error", error=first_line(error))
@@ -143,8 +144,21 @@ class Worker:
             def record(session: Session, now: datetime) -> None:
                 deliver.record_sent(session, now, message)
 
-        with self._session() as session, write_transaction(session):
-            record(session, datetime.now(UTC))
+        self._store(record)
+
+    def _store(self, record: Callable[[Session, datetime], None]) -> None:
+        """Write what became of a message. What the relay took must not be forgotten because the database is
+        away for a moment: it would be sent again."""
+        for pause in (*_STORE_PAUSES, None):
+            try:
+                with self._session() as session, write_transaction(session):
+                    record(session, datetime.now(UTC))
+                return
+            except (SQLAlchemyError, DatabaseNotReady) as error:
+                if pause is None:
+                    raise
+                log.error("result_not_stored", error=first_line(error))
+                time.sleep(pause)
 
     def _compose(self, message: Claimed) -> Letter:
         """One message that cannot be written must not hold up the others."""
@@ -187,7 +201,7 @@ class Worker:
             try:
                 with self._session() as session, write_transaction(session):
                     deliver.extend(session, self._settings, _now(session), lease_id=self._lease_id)
-            except SQLAlchemyError as error:
+            except (SQLAlchemyError, DatabaseNotReady) as error:
                 log.error("lease_not_extended", error=first_line(error))
 
     def _purge(self) -> None:

@@ -57,6 +57,13 @@ def exceeded(
     return answers
 
 
+def note(session: Session, now: datetime, what: str, number: int) -> None:
+    """Count requests that have no limit yet. It also makes the work of a request the same, whether it
+    finds something to do or not: each ends in a write."""
+    start, _ = _window(Limit(1, int(_LONGEST_WINDOW.total_seconds())), now)
+    _ADD.run(session, [{"key": what, "starts_at": start, "hits": number}])
+
+
 def forget(session: Session, now: datetime) -> None:
     """Remove counts of stretches that are long over."""
     session.execute(

@@ -16,7 +16,7 @@ from newsletter.domain.resending import may_mail
 from newsletter.models import MailingList, Subscriber, Subscription
 from newsletter.models.outbox import Kind
 from newsletter.queries import Query, among
-from newsletter.services import lists, outbox, suppress
+from newsletter.services import limit, lists, outbox, suppress
 from newsletter.settings import Settings
 
 
@@ -49,6 +49,7 @@ def send_links(
                 )
             )
     outbox.enqueue(session, mails)
+    limit.note(session, now, "links", len(addresses))
     return [None for _ in addresses]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +19,7 @@ from newsletter.database import Conflict, table_of
 from newsletter.domain.addresses import Address
 from newsletter.domain.ids import new_id
 from newsletter.domain.lifecycle import Event, State, move
-from newsletter.domain.resending import COOL_DOWN, earliest_next
+from newsletter.domain.resending import earliest_next
 from newsletter.models import Subscriber, Subscription, Wording
 from newsletter.models.outbox import Kind
 from newsletter.queries import Query, among, insert_missing
@@ -30,6 +30,7 @@ from newsletter.services.lists import ListView
 from newsletter.settings import Settings
 
 MAIL_KINDS = (Kind.CONFIRMATION, Kind.ALREADY_SUBSCRIBED)
+_LONGEST_WAIT = timedelta(days=1)  # for a confirmation that the bounds of D9 hold back
 
 
 @dataclass(frozen=True)
@@ -224,9 +225,12 @@ def _mail(
     """The mail that a sign-up causes, if any (checklist D9, D10)."""
     if standing.state is State.COMPLAINED or standing.history.waiting:
         return None
-    due = earliest_next(standing.history.mailed, consented_at=standing.confirmed_at) or now
-    if due > now and not (starts_anew and due <= now + COOL_DOWN):
-        # A sign-up that starts anew has no living link yet, so its mail waits for the cool-down to pass.
+    due = (
+        earliest_next(standing.history.mailed, consented_at=standing.confirmed_at if starts_anew else None)
+        or now
+    )
+    if due > now and not (starts_anew and due <= now + _LONGEST_WAIT):
+        # A sign-up that starts anew has no living link yet, so its mail waits until it may leave.
         return None
     kind = Kind.ALREADY_SUBSCRIBED if standing.state is State.CONFIRMED else Kind.CONFIRMATION
     row = outbox.message_row(

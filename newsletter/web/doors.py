@@ -37,10 +37,10 @@ def show_confirm(token: str) -> tuple[str, int]:
     """The page with the button."""
     link = _read_confirm(token)
     if link is None:
-        return _dead(None, expired=False)
+        return _dead(None, "unknown")
     mailing_list = _list_of(link.subscription_id)
     if link.expired or mailing_list is None:
-        return _dead(mailing_list, expired=True, token=token)
+        return _dead(mailing_list, "expired", token=token)
     return kept("public/confirm.html", list=mailing_list), 200
 
 
@@ -50,13 +50,13 @@ def press_confirm(token: str) -> tuple[str, int]:
     """The pressed button."""
     link = _read_confirm(token)
     if link is None:
-        return _dead(None, expired=False)
+        return _dead(None, "unknown")
     if link.expired:
-        return _dead(_list_of(link.subscription_id), expired=True, token=token)
+        return _dead(_list_of(link.subscription_id), "expired", token=token)
     confirmed = writer().run(confirm, Press(link.subscription_id, link.generation, seen(request, "page")))
     found = confirmed.subscription
     if found is None or confirmed.answer is not Answer.CONFIRMED:
-        return _dead(found.list if found is not None else None, expired=True)
+        return _dead(found.list if found is not None else None, "superseded")
     page = kept(
         "public/confirmed.html",
         list=found.list,
@@ -73,7 +73,7 @@ def send_fresh(token: str) -> tuple[str, int]:
     link = _read_confirm(token)
     renewal = writer().run(renew, link.subscription_id) if link is not None else None
     if renewal is None:
-        return _dead(None, expired=link is not None)
+        return _dead(None, "unknown" if link is None else "superseded")
     return check_inbox(renewal.list, mask(renewal.address)), 200
 
 
@@ -126,15 +126,15 @@ def _list_of(subscription_id: UUID) -> ListView | None:
     return found.list if found is not None else None
 
 
-def _dead(mailing_list: ListView | None, *, expired: bool, token: str | None = None) -> tuple[str, int]:
+def _dead(mailing_list: ListView | None, reason: str, *, token: str | None = None) -> tuple[str, int]:
     """The calm page for a link that confirms nothing: 410 where it was ours once, else 404."""
     page = render_template(
         "public/confirm_dead.html",
         list=mailing_list,
-        reason="expired" if expired else "unknown",
+        reason=reason,
         renew_url=url_for("doors.send_fresh", token=token) if token and mailing_list else None,
     )
-    return page, 410 if expired else 404
+    return page, 404 if reason == "unknown" else 410
 
 
 def _damaged() -> tuple[str, int]:

@@ -19,6 +19,7 @@ _SAYS = {
     400: ("That did not arrive well", "The request could not be read. Please go back and try again."),
     404: ("There is nothing here", "This page does not exist. Perhaps the link was cut short."),
     405: ("That is not possible here", "This address does not take that kind of request."),
+    411: ("That did not arrive well", "The request must say how long it is (Content-Length)."),
     413: ("That is too large", "The form takes an email address and a name, nothing larger."),
     429: ("A little too fast", "There were many sign-ups from your network. Please try again later."),
     500: ("That went wrong on our side", "We have noted it. Please try again in a moment."),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import unicodedata
 from typing import Any
+from urllib.parse import parse_qsl, unquote_to_bytes
 
 from flask import Request
 from flask_wtf import FlaskForm
 from werkzeug.datastructures import MultiDict
-from werkzeug.exceptions import BadRequest
+from werkzeug.exceptions import BadRequest, LengthRequired
 from wtforms import Field, StringField, ValidationError
 
 from newsletter.domain.addresses import Address, AddressError, parse_address
@@ -46,12 +47,35 @@ class SignUpForm(AddressForm):
         field.data = name
 
 
+def _whole_body(request: Request) -> bytes:
+    """The body, as long as its sender said it is. What was cut off on its way would be another address."""
+    if request.content_length is None:
+        raise LengthRequired
+    body = request.get_data()
+    if len(body) != request.content_length:
+        raise BadRequest("The request was cut off on its way.")
+    return body
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def submitted(request: Request) -> MultiDict[str, str]:
     """What a form or a script sent: urlencoded, multipart or a flat JSON object.
 
-    Raises `BadRequest` where JSON is malformed, too deep, or not made of texts.
+    Raises `BadRequest` where it did not arrive whole, or where JSON is malformed, too deep, or not made of
+    texts.
     """
+    body = _whole_body(request)
     if not request.is_json:
+        if request.mimetype == "application/x-www-form-urlencoded" and not _is_utf8(unquote_to_bytes(body)):
+            # From a page in an old encoding, which nearly always is Latin-1.
+            return MultiDict(parse_qsl(body.decode("latin-1"), keep_blank_values=True, encoding="latin-1"))
         return request.form
     try:
         sent: Any = request.get_json()

@@ -103,7 +103,7 @@ def _read(path: Path) -> Shown:
         subject=str(message["Subject"]),
         sender=str(message["From"]),
         to=str(message["To"]),
-        date=message["Date"].datetime,
+        date=message["Date"].datetime if message["Date"] else None,
         text=text.get_content() if text is not None else "",
         html=html.get_content() if html is not None else "",
         html_url=url_for("mailbox.show_html", key=path.name),

@@ -20,7 +20,7 @@ import structlog
 from flask import Flask
 from sqlalchemy.exc import DBAPIError
 
-from newsletter.database import Conflict, first_line, is_disconnect, write_transaction
+from newsletter.database import Conflict, DatabaseNotReady, first_line, is_disconnect, write_transaction
 from newsletter.extensions import db
 from newsletter.settings import Settings
 
@@ -102,7 +102,9 @@ class Writer:
         try:
             results = self._write(group)
         except Exception as error:  # noqa: BLE001 - every request of the group must learn of it
-            if isinstance(error, DBAPIError) and is_disconnect(error):
+            if isinstance(error, DatabaseNotReady) or (
+                isinstance(error, DBAPIError) and is_disconnect(error)
+            ):
                 log.error("database_away", error=first_line(error), requests=len(group))
                 for job in group:
                     job.fail(Unavailable("the database does not answer"))

@@ -158,6 +158,14 @@ def test_a_list_that_cannot_be_made_or_found_is_one_line(on_sqlite: Service, arg
     assert on_sqlite.one("SELECT count(*) FROM mailing_lists") == 1
 
 
+def test_a_port_that_is_taken_is_one_line(on_sqlite: Service) -> None:
+    with on_sqlite.served() as url:
+        assert "cannot listen" in _one_line(
+            on_sqlite.command("serve", "--port", url.rpartition(":")[2], check=False)
+        )
+    assert "cannot listen" in _one_line(on_sqlite.command("serve", "--host", "nosuch.invalid", check=False))
+
+
 def test_serve_answers_with_the_front_page_and_its_health(service: Service) -> None:
     with service.served() as url:
         import urllib.request

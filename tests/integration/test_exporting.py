@@ -165,6 +165,24 @@ def test_an_unknown_list_and_an_unwritable_file_are_one_line_each(on_sqlite: Ser
         assert len(done.stderr.strip().splitlines()) == 1
 
 
+def test_a_pipe_is_written_to_and_a_link_is_followed(on_sqlite: Service, tmp_path: Path) -> None:
+    on_sqlite.confirmed("ann@example.org")
+    (tmp_path / "real.csv").write_text("old")
+    (tmp_path / "link.csv").symlink_to(tmp_path / "real.csv")
+    on_sqlite.command("export", "daily", "--output", str(tmp_path / "link.csv"))
+    to_stdout = on_sqlite.command("export", "daily", "--output", "/dev/stdout")
+    full = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m newsletter export daily > /dev/full"],
+        env=process_environment(on_sqlite.environ), capture_output=True, text=True,
+    )  # fmt: skip
+
+    assert (tmp_path / "link.csv").is_symlink()
+    assert "ann@example.org" in (tmp_path / "real.csv").read_text()
+    assert "ann@example.org" in to_stdout.stdout
+    assert full.returncode == 1
+    assert len(full.stderr.strip().splitlines()) == 1
+
+
 def test_a_reader_that_has_enough_ends_the_export_quietly(on_sqlite: Service) -> None:
     on_sqlite.confirmed("ann@example.org")
     export_process = subprocess.Popen(

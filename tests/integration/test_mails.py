@@ -78,6 +78,7 @@ def test_d4_links_hold_no_address(service: Service) -> None:
 
 def test_u18_every_link_in_every_kind_of_mail_leads_somewhere(service: Service) -> None:
     service.confirmed("ann@example.org")
+    service.age(minutes=11)
     service.sign_up("ann@example.org")
     service.client.post("/unsubscribe", data={"email": "ann@example.org"})
 
@@ -129,6 +130,34 @@ def test_a19_without_smtputf8_the_message_fails_and_the_batch_goes_on(service: S
     assert len(service.mail_to("ann@example.org")) == 1
     assert service.statuses() == ["failed", "sent"]
     assert "SMTPUTF8" in service.one("SELECT last_error FROM outbox WHERE status = 'failed'")
+
+
+ENCODED = "=?utf-8?q?hi=0D=0ABcc:_victim@example.com=0D=0A=0D=0Abody?="
+
+
+def test_a8_an_encoded_word_in_a_name_is_text_and_no_header(service: Service) -> None:
+    service.command("lists", "edit", "daily", "--name", ENCODED)
+    mail = _confirmation(service)
+
+    assert b"Bcc" not in mail.headers.replace(b"=0ABcc", b"")
+    assert mail.message["List-Unsubscribe"]
+    assert "victim" in str(mail.message["Subject"])
+
+
+@pytest.mark.parametrize(
+    "sender", [f"{ENCODED} <a@example.org>", "X <a(b@example.org>", "X <a@b..c>", "a@[", "X <.a.@x>"]
+)
+def test_a8_a_sender_that_no_header_can_carry_is_refused(on_sqlite: Service, sender: str) -> None:
+    assert on_sqlite.command("lists", "edit", "daily", "--from", sender, check=False).returncode == 1
+
+
+def test_long_names_outside_ascii_are_encoded_in_short_words(service: Service) -> None:
+    service.command("lists", "edit", "daily", "--name", "朝のニュース" * 30)
+    mail = _confirmation(service)
+
+    assert all(len(word) <= 75 for word in re.findall(rb"=\?[^?]+\?[bqBQ]\?[^?]*\?=", mail.headers))
+    assert str(mail.message["Subject"]).count("朝のニュース") == 30
+    assert re.search(rb"^List-Unsubscribe: <https://\S+>\r$", mail.headers + b"\r\n", re.MULTILINE)
 
 
 @pytest.mark.parametrize("host", ["news.example", "evil.example"])

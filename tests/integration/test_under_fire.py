@@ -107,7 +107,7 @@ def test_a_worker_that_dies_is_replaced(on_sqlite: Service) -> None:
         on_sqlite_worker = _worker_beside(url)
         subprocess.run(["kill", "-KILL", str(on_sqlite_worker)], check=True)
         _post(f"{url}/lists/daily/subscriptions", email="ann@example.org")
-        eventually(lambda: len(on_sqlite.sink.to("ann@example.org")) == 1, seconds=15)
+        eventually(lambda: len(on_sqlite.sink.to("ann@example.org")) == 1, seconds=30)
         assert _worker_beside(url) != on_sqlite_worker
 
 
@@ -154,7 +154,7 @@ def _worker_beside(url: str) -> int:
         ]
         return [int(pid) for pid, parent, _ in workers if parent in servers]
 
-    eventually(find)
+    eventually(find, seconds=30)
     return find()[0]
 
 

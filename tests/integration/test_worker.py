@@ -11,9 +11,10 @@ import pytest
 
 from newsletter.database import write_transaction
 from newsletter.extensions import db
-from newsletter.mail.transport import RelayDown
 from newsletter.services import deliver
+from tests.support.postgres import Postgres
 from tests.support.service import Service, eventually, now, path
+from tests.support.smtp import Received
 
 
 def _claim(service: Service, limit: int = 10) -> list[deliver.Claimed]:
@@ -72,17 +73,68 @@ def test_s5_a_message_is_given_up_after_three_days(service: Service) -> None:
     assert service.statuses() == ["failed"]
 
 
-def test_s5_421_stops_the_run_and_loses_nothing(service: Service) -> None:
-    service.sink.on_rcpt = lambda _address: "421 4.3.2 shutting down"
+@pytest.mark.parametrize("stage", ["on_rcpt", "on_data"])
+def test_s5_421_for_one_message_holds_up_no_other_and_loses_nothing(service: Service, stage: str) -> None:
+    setattr(service.sink, stage, lambda about: "421 4.3.2 closing" if "ann@" in _about(about) else None)
     for name in ("ann", "bob"):
         service.sign_up(f"{name}@example.org")
-    with pytest.raises(RelayDown):
-        service.send_mail()
-    assert service.rows("SELECT status, attempts FROM outbox") == [("queued", 0), ("queued", 0)]
+    service.send_mail()
+    assert service.statuses() == ["awaiting_retry", "sent"]
 
-    service.sink.on_rcpt = lambda _address: None
+    setattr(service.sink, stage, lambda _about: None)
+    service.age(minutes=2)
     service.send_mail()
     assert service.statuses() == ["sent", "sent"]
+
+
+def _about(what: object) -> str:
+    return what.recipient if isinstance(what, Received) else str(what)
+
+
+def test_a_sender_that_the_relay_refuses_holds_up_no_other_list(service: Service) -> None:
+    service.command("lists", "add", "wrong", "--name", "Wrong", "--from", "Wrong <wrong@wrong.example>")
+    service.sink.on_mail = lambda sender: "550 5.7.1 not yours" if "wrong" in sender else None
+    service.sign_up("ann@example.org", "wrong")
+    service.sign_up("bob@example.org", "daily")
+    service.send_mail()
+
+    assert service.statuses() == ["awaiting_retry", "sent"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "status"), [("451 4.3.0 later", "awaiting_retry"), ("554 5.6.0 never", "failed")]
+)
+def test_s5_a_refused_data_command_is_the_messages_own_affair(
+    service: Service, reply: str, status: str
+) -> None:
+    service.sink.before_data = reply
+    service.sign_up("ann@example.org")
+    service.send_mail()
+
+    assert service.statuses() == [status]
+
+
+def test_s6_a_result_is_kept_until_the_database_takes_it(
+    make_service: Callable[..., Service], postgres: Postgres
+) -> None:
+    service = make_service("postgresql", NEWSLETTER_OUTBOX_LEASE_SECONDS="30")
+    service.sign_up("ann@example.org")
+    away = threading.Event()
+
+    def take_the_database_away(_mail: object) -> None:
+        if not away.is_set():
+            postgres.pause()
+            away.set()
+
+    service.sink.on_data = take_the_database_away
+    with service.process("worker"):
+        try:
+            assert away.wait(20)
+        finally:
+            postgres.resume()
+        eventually(lambda: service.statuses() == ["sent"], seconds=20)
+
+    assert len(service.sink.mails) == 1
 
 
 def test_a_dead_relay_delays_mail_and_loses_none(service: Service) -> None:

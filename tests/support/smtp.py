@@ -59,6 +59,8 @@ class Sink:
     mails: list[Received] = field(default_factory=list)
     on_rcpt: Callable[[str], str | None] = lambda _recipient: None
     on_data: Callable[[Received], str | None] = lambda _mail: None
+    on_mail: Callable[[str], str | None] = lambda _sender: None
+    before_data: str | None = None  # the answer to the DATA command itself
     smtputf8: bool = True
     port: int = field(default_factory=free_port)
     _controller: Controller | None = None
@@ -72,8 +74,11 @@ class Sink:
         sink = self
 
         class Plain(SMTP):
-            async def smtp_EHLO(self, hostname: str) -> None:  # noqa: N802 - aiosmtpd's name
-                await super().smtp_EHLO(hostname)
+            async def smtp_DATA(self, arg: str) -> None:  # noqa: N802 - aiosmtpd's name
+                if sink.before_data is not None:
+                    await self.push(sink.before_data)
+                else:
+                    await super().smtp_DATA(arg)
 
         class SinkController(Controller):
             def factory(self) -> SMTP:
@@ -86,6 +91,15 @@ class Sink:
         if self._controller is not None:
             self._controller.stop()
             self._controller = None
+
+    async def handle_MAIL(  # noqa: N802
+        self, server: Any, session: Any, envelope: Any, address: str, options: list[str]
+    ) -> str:
+        refusal = self.on_mail(address)
+        if refusal is None:
+            envelope.mail_from = address
+            envelope.mail_options.extend(options)
+        return refusal or "250 OK"
 
     async def handle_RCPT(  # noqa: N802
         self, server: Any, session: Any, envelope: Any, address: str, options: list[str]

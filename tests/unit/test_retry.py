@@ -14,7 +14,7 @@ from newsletter.domain.retry import Verdict, delay_before, relay_pause, verdict
     ("code", "text", "meaning"),
     [
         (250, "OK", Verdict.TAKEN),
-        (421, "4.3.2 closing", Verdict.RELAY),
+        (421, "4.3.2 closing", Verdict.AGAIN),
         (450, "4.2.1 busy", Verdict.AGAIN),
         (452, "4.2.2 full", Verdict.AGAIN),
         (530, "5.7.0 authentication required", Verdict.AGAIN),

@@ -32,9 +32,9 @@ def test_nothing_needs_to_be_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 BAD = {
     "DATABASE_URL": ["mysql://x/y", "sqlite://", "postgresql://", "nonsense"],
-    "BASE_URL": ["news.example", "ftp://x", "https://", "https://x/path", "https://x?y", "http://x:port", "http://ä.example", "http://u:p@x"],
-    "SMTP_URL": ["mail.example", "http://mail.example", "smtp://", "smtp://x?starttls=maybe", "smtp://x?tls=1", "smtp://x:99999"],
-    "MAIL_FROM": ["nobody", "a b@c", "Ann <>", "<a@b> c, d@e"],
+    "BASE_URL": ["news.example", "ftp://x", "https://", "https://x/path", "https://x?y", "http://x:port", "http://ä.example", "http://u:p@x", "https://a b", "https://*", "https://.x"],
+    "SMTP_URL": ["mail.example", "http://mail.example", "smtp://", "smtp://x?starttls=maybe", "smtp://x?tls=1", "smtp://x:99999", "smtp://u:p%C3%A4@x", "smtp://h h"],
+    "MAIL_FROM": ["nobody", "a b@c", "Ann <>", "<a@b> c, d@e", "X <a@b..c>", "a@[", "=?utf-8?q?a?= <a@b>"],
     "SECRET_KEYS": ["short", "k" * 32 + ",short", "k" * 32 + ","],
     "RETIRED_KEYS": ["short"],
     "TRUSTED_PROXIES": ["-1", "one", "1.5", "99"],
@@ -63,6 +63,10 @@ def test_a_bad_value_is_named_in_one_line(name: str, value: str) -> None:
 def test_a_misspelt_variable_is_refused_with_the_right_name() -> None:
     with pytest.raises(SettingsError, match=r"NEWSLETTER_SMPT_URL is not a setting.*NEWSLETTER_SMTP_URL"):
         _read(SMPT_URL="smtp://x")
+
+
+def test_what_kubernetes_puts_beside_a_service_of_that_name_is_let_be() -> None:
+    assert _read(PORT="tcp://10.0.0.1:80", SERVICE_HOST="10.0.0.1", PORT_80_TCP_ADDR="10.0.0.1").smtp is None
 
 
 def test_a_relay_is_read_with_its_password() -> None:
