@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -45,7 +46,7 @@ def listening_address(host: str, port: int) -> str:
 
 def serve(settings: Settings, *, host: str, port: int, workers: int, with_worker: bool) -> None:
     """Serve until a signal ends it. The web processes read the settings from the environment anew."""
-    beside = WorkerProcess(settings) if with_worker else None
+    beside = WorkerProcess() if with_worker else None
     if beside is not None:
         beside.start()
     try:
@@ -70,13 +71,16 @@ def serve(settings: Settings, *, host: str, port: int, workers: int, with_worker
 
 
 class WorkerProcess:
-    """Keeps one `newsletter worker` running as a child process."""
+    """Keeps one `newsletter worker` running as a child process.
 
-    def __init__(self, settings: Settings) -> None:
-        self._level = settings.log_level
+    It is started by posix_spawn: a `Popen` waits for a pipe to close, and a web process that the server forks
+    at that moment would hold the pipe open for as long as it lives.
+    """
+
+    def __init__(self) -> None:
         self._ending = threading.Event()
-        self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
+        self._pid: int | None = None
         self._thread = threading.Thread(target=self._watch, name="worker-watch", daemon=True)
 
     def start(self) -> None:
@@ -85,10 +89,11 @@ class WorkerProcess:
 
     def stop(self) -> None:
         """Let it finish the message in hand, and wait for that."""
-        self._ending.set()
         with self._lock:
-            if self._process is not None:
-                self._process.terminate()
+            self._ending.set()
+            if self._pid is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self._pid, signal.SIGTERM)
         self._thread.join()
 
     def _watch(self) -> None:
@@ -97,16 +102,21 @@ class WorkerProcess:
             with self._lock:
                 if self._ending.is_set():
                     return
-                self._process = subprocess.Popen(  # noqa: S603 - our own program
-                    [sys.executable, "-m", "newsletter", "worker", "--with-parent", str(os.getpid())],
-                    stdin=subprocess.DEVNULL,
-                )
-            status = self._process.wait()
+                self._pid = pid = _spawn_worker()
+            _, status = os.waitpid(pid, 0)
+            with self._lock:
+                self._pid = None
             if self._ending.is_set():
                 return
-            log.error("worker_ended", status=status)
+            log.error("worker_ended", status=os.waitstatus_to_exitcode(status))
             if time.monotonic() - began < _QUICK_DEATH:
                 self._ending.wait(1.0)
+
+
+def _spawn_worker() -> int:
+    command = [sys.executable, "-m", "newsletter", "worker", "--with-parent", str(os.getpid())]
+    no_input = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
+    return os.posix_spawn(sys.executable, command, os.environ, file_actions=[no_input])
 
 
 def announce_base_url(host: str, port: int) -> None:
