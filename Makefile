@@ -21,7 +21,7 @@ check: .venv/develops ## style, types, import contracts, migrations
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-timing
+	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m tests.check_migrations
 
 bench: .venv/develops ## measure speed and memory against raw limits (bench/README.md)
