@@ -32,7 +32,7 @@ def _measure(
     site = ground.on_postgres()
     links = seeds.links(site.data_dir)
     each = _FASTEST * ground.seconds
-    warm_up = 1000
+    warm_up = _FASTEST
     turns = iter(range(warm_up + 1 + turn * each, warm_up + 1 + (turn + 1) * each) for turn in range(3))
     first_raw = warm_up + 1 + 3 * each
     raw = (
