@@ -12,7 +12,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -170,8 +170,7 @@ def _writers_line(engine: Engine) -> Iterator[None]:
     """Wait for one's turn to write to SQLite; PostgreSQL lets many write at once."""
     path = engine.url.database
     if engine.dialect.name != "sqlite" or not path or path == ":memory:":
-        with nullcontext():
-            yield
+        yield
         return
     with _process_lock:
         try:
@@ -250,8 +249,3 @@ def first_line(error: Exception) -> str:
     """What the driver said, in one line."""
     said = str(getattr(error, "orig", None) or error).strip()
     return said.splitlines()[0] if said else type(error).__name__
-
-
-def display_url(url: str) -> str:
-    """A database URL that can be shown: without its password."""
-    return make_url(url).render_as_string(hide_password=True)

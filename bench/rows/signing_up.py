@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
 from bench import loads, seeds, servers
 from bench.ground import Ground
 from bench.seeds import pg_id
+from bench.servers import Service
 from bench.table import Line, Pairs, at_most, rates
 from bench.tools import Broken
 
@@ -58,9 +60,7 @@ def on_postgresql(ground: Ground) -> list[Line]:
             )
 
         def ours() -> float:
-            before = stored()
-            taken.append(loads.sign_ups(service, ground.folder, ground.seconds))
-            _check_stored(before, stored(), taken[-1])
+            taken.append(_sign_ups(ground, service, stored))
             return taken[-1].rate
 
         def stored() -> tuple[int, ...]:
@@ -103,9 +103,7 @@ def _on_sqlite(ground: Ground, synchronous: str) -> list[Line]:
             return count / loads.shell(raw, script)
 
         def ours() -> float:
-            before = stored()
-            taken.append(loads.sign_ups(service, ground.folder, ground.seconds))
-            _check_stored(before, stored(), taken[-1])
+            taken.append(_sign_ups(ground, service, stored))
             return taken[-1].rate
 
         def stored() -> tuple[int, ...]:
@@ -146,11 +144,14 @@ _COUNTS = (
 )
 
 
-def _check_stored(before: tuple[int, ...], after: tuple[int, ...], answers: loads.Answers) -> None:
-    """Every address was new, so each answer must have left one row in each of the four tables."""
-    added = [later - earlier for earlier, later in zip(before, after, strict=True)]
+def _sign_ups(ground: Ground, service: Service, stored: Callable[[], tuple[int, ...]]) -> loads.Answers:
+    """One load. Every address is new, so each answer must leave one row in each of the four tables."""
+    before = stored()
+    answers = loads.sign_ups(service, ground.folder, ground.seconds)
+    added = [later - earlier for earlier, later in zip(before, stored(), strict=True)]
     if added != [answers.answered] * len(added):
         raise Broken(f"{answers.answered} answers left {added} subscribers, subscriptions, events and mails")
+    return answers
 
 
 def _write_inserts(script: Path, count: int, synchronous: str) -> None:

@@ -56,7 +56,7 @@ def _http_error(error: HTTPException) -> Response:
     if error.response is not None or error.code is None or error.code < 400:
         return make_response(error.get_response())
     title, message = _SAYS.get(error.code, (error.name, error.description or ""))
-    if isinstance(error, NoSuchList) or (error.code == 400 and _for_script()):
+    if isinstance(error, NoSuchList) or (error.code == 400 and for_script()):
         message = error.description or message
     response = _answer(error.code, title, message)
     for name, value in error.get_headers():
@@ -78,11 +78,12 @@ def _fault(_error: Exception) -> Response:
 
 
 def _answer(status: int, title: str, message: str) -> Response:
-    if _for_script():
+    if for_script():
         return problem(status, title, message)
     return Response(render_template("public/error.html", title=title, message=message), status=status)
 
 
-def _for_script() -> bool:
+def for_script() -> bool:
+    """Whether a script asks: by what it sent, or by what it accepts."""
     accepts = request.accept_mimetypes
     return request.is_json or accepts["application/json"] > accepts["text/html"]

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import cast
 
 from flask import Blueprint, Response, current_app, jsonify, render_template, request
-from werkzeug.datastructures import MIMEAccept
 from werkzeug.exceptions import TooManyRequests
 
 from newsletter.domain.typos import suggest
 from newsletter.extensions import csrf, db
 from newsletter.services import lists
 from newsletter.services.limit import TooOften
+from newsletter.services.lists import ListView
 from newsletter.services.send_links import send_links
 from newsletter.services.subscribe import SignUp, subscribe
-from newsletter.web.errors import NoSuchList, problem
+from newsletter.web.errors import NoSuchList, for_script, problem
 from newsletter.web.forms import AddressForm, SignUpForm, submitted
 from newsletter.web.limiting import RedisLimit
 from newsletter.web.pages import check_inbox, kept
@@ -48,17 +48,22 @@ def front() -> str:
 @public.get("/lists/<slug>")
 def show_list(slug: str) -> str:
     """A list's own page."""
+    mailing_list = _list(slug)
+    return kept("public/list.html", list=mailing_list, form=None)
+
+
+def _list(slug: str) -> ListView:
     mailing_list = lists.find(db.session(), slug)
     if mailing_list is None:
         raise NoSuchList
-    return kept("public/list.html", list=mailing_list, form=None)
+    return mailing_list
 
 
 @public.post("/lists/<slug>/subscriptions")
 @csrf.exempt
 def take_sign_up(slug: str) -> tuple[Response | str, int]:
     """Take a sign-up. The answer depends on what was typed, never on what is known (law 5, A7)."""
-    wants_json = _wants_json()
+    wants_json = for_script()
     form = SignUpForm(submitted(request))
     if not form.validate():
         return _refuse(slug, form, wants_json=wants_json)
@@ -76,9 +81,7 @@ def take_sign_up(slug: str) -> tuple[Response | str, int]:
 
 
 def _refuse(slug: str, form: SignUpForm, *, wants_json: bool) -> tuple[Response | str, int]:
-    mailing_list = lists.find(db.session(), slug)
-    if mailing_list is None:
-        raise NoSuchList
+    mailing_list = _list(slug)
     if wants_json:
         errors = {name: " ".join(messages) for name, messages in form.errors.items()}
         return problem(422, "The form needs a change", " ".join(errors.values()), errors=errors), 422
@@ -100,9 +103,3 @@ def send_link() -> tuple[str, int]:
         return render_template("public/find_link.html", form=form, damaged=False), 422
     writer().run(send_links, form.address)
     return render_template("public/link_sent.html", address=form.address.text), 200
-
-
-def _wants_json() -> bool:
-    """Whether a script asks: by what it sent, or by what it accepts."""
-    accepts: MIMEAccept = request.accept_mimetypes
-    return request.is_json or accepts["application/json"] > accepts["text/html"]
