@@ -25,6 +25,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from newsletter import serving
 from newsletter.database import DatabaseNotReady, check_ready, first_line, prepare_file, write_transaction
+from newsletter.domain.languages import LANGUAGES
 from newsletter.domain.lifecycle import State
 from newsletter.extensions import db
 from newsletter.mail.compose import Composer
@@ -254,6 +255,16 @@ def _list_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--site", "sites", multiple=True, help="Origin that may embed the form; repeat for more."
         ),
+        click.option(
+            "--return-url",
+            "return_urls",
+            multiple=True,
+            help="Page that a form may name as its `next`; repeat for more.",
+        ),
+        click.option(
+            "--locale",
+            help=f"Its language: {', '.join(LANGUAGES)}; empty for the visitor's own.",
+        ),
     ):
         command = option(command)
     return command
@@ -277,14 +288,15 @@ def add_list(slug: str, name: str, **fields: Any) -> None:
 @click.option("--name", help="What readers call it.")
 @_list_options
 @click.option("--no-sites", is_flag=True, help="Let every site embed the form again.")
-def edit_list(slug: str, no_sites: bool, **fields: Any) -> None:
-    """Change a list. What is not named stays; --site replaces all sites."""
+@click.option("--no-return-urls", is_flag=True, help="Send visitors to pages of ours only.")
+def edit_list(slug: str, no_sites: bool, no_return_urls: bool, **fields: Any) -> None:
+    """Change a list. What is not named stays; --site and --return-url replace all that there were."""
     _check_database()
     changes = {key: value for key, value in fields.items() if value not in (None, ())}
     if no_sites:
         changes["sites"] = []
-    elif "sites" in changes:
-        changes["sites"] = list(changes["sites"])
+    if no_return_urls:
+        changes["return_urls"] = []
     session = db.session()
     with write_transaction(session):
         edited = lists.edit(session, slug, changes)
@@ -318,6 +330,8 @@ def _show(mailing_list: ListView) -> None:
         ("invitation", mailing_list.wording.invitation),
         ("from", f"{sender.name} <{sender.address}>"),
         ("sites", ", ".join(mailing_list.sites) or "any"),
+        ("return to", ", ".join(mailing_list.return_urls)),
+        ("language", LANGUAGES[mailing_list.locale] if mailing_list.locale else "the visitor's own"),
         ("page", f"{settings.base_url}/lists/{mailing_list.slug}"),
         (
             "subscribers",

@@ -92,24 +92,30 @@ def _insert_missing(element: insert_missing, compiler: SQLCompiler, **options: A
 
 
 class insert_or_add(Insert):  # noqa: N801 - reads as SQL
-    """Insert into `table`; where the row is there already, add to its `number`."""
+    """Insert into `table`; where the row is there already, add to its `number`, unless the stretch of time
+    that it counts had ended when the new one `starts`: then it begins anew."""
 
     inherit_cache = False
 
-    def __init__(self, table: Table, number: str) -> None:
+    def __init__(self, table: Table, number: str, *, starts: str, ends: str) -> None:
         super().__init__(table)
-        self.number = number
+        self.number, self.starts, self.ends = number, starts, ends
 
 
 @compiles(insert_or_add)
 def _insert_or_add(element: insert_or_add, compiler: SQLCompiler, **options: Any) -> str:
     inserting = compiler.visit_insert(element, **options)  # type: ignore[no-untyped-call]
-    table = element.table
+    table, number = element.table, element.number
     assert isinstance(table, Table)
     keys = ", ".join(compiler.preparer.quote(column.name) for column in table.primary_key)
-    number = element.number
+    is_over = f"{table.name}.{element.ends} <= excluded.{element.starts}"
+    kept = ", ".join(
+        f"{name} = CASE WHEN {is_over} THEN excluded.{name} ELSE {table.name}.{name} END"
+        for name in (element.starts, element.ends)
+    )
     return (
-        f"{inserting} ON CONFLICT ({keys}) DO UPDATE SET {number} = {table.name}.{number} + excluded.{number}"
+        f"{inserting} ON CONFLICT ({keys}) DO UPDATE SET {kept}, "
+        f"{number} = CASE WHEN {is_over} THEN 0 ELSE {table.name}.{number} END + excluded.{number}"
     )
 
 

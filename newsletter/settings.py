@@ -81,6 +81,7 @@ class Settings:
     trusted_proxies: int
     redis_url: str | None
     signup_limit: Limit | None
+    surge_limit: Limit
     confirm_max_age: timedelta
     pending_retention: timedelta
     sqlite_synchronous: Literal["FULL", "NORMAL"]
@@ -145,7 +146,8 @@ class Settings:
             retired_keys=_keys(reader, "RETIRED_KEYS"),
             trusted_proxies=reader.number("TRUSTED_PROXIES", 0, least=0, most=10),
             redis_url=_redis_url(reader),
-            signup_limit=_limit(reader),
+            signup_limit=_signup_limit(reader),
+            surge_limit=_limit(reader, "SURGE_LIMIT", "120/10minutes"),
             confirm_max_age=timedelta(days=reader.number("CONFIRM_MAX_AGE_DAYS", 7, least=1, most=365)),
             pending_retention=timedelta(days=reader.number("PENDING_RETENTION_DAYS", 30, least=1, most=3650)),
             sqlite_synchronous="NORMAL"
@@ -334,13 +336,18 @@ def _redis_url(reader: _Reader) -> str | None:
     return value
 
 
-def _limit(reader: _Reader) -> Limit | None:
-    value = reader.text("SIGNUP_LIMIT") or "20/hour"
-    if value == "off":
+def _signup_limit(reader: _Reader) -> Limit | None:
+    if reader.text("SIGNUP_LIMIT") == "off":
         return None
-    match = re.fullmatch(r"([1-9][0-9]{0,6})/(second|minute|hour|day)", value)
+    return _limit(reader, "SIGNUP_LIMIT", "20/hour", or_else=" or be off")
+
+
+def _limit(reader: _Reader, name: str, default: str, *, or_else: str = "") -> Limit:
+    value = reader.text(name) or default
+    match = re.fullmatch(r"([1-9][0-9]{0,6})/([1-9][0-9]?)?(second|minute|hour|day)s?", value)
     if not match:
         raise bad(
-            "SIGNUP_LIMIT", f"must look like 20/hour (second, minute, hour or day) or be off, not {value!r}"
+            name,
+            f"must look like 20/hour or 100/10minutes (second, minute, hour or day){or_else}, not {value!r}",
         )
-    return Limit(amount=int(match[1]), seconds=_SECONDS[match[2]])
+    return Limit(amount=int(match[1]), seconds=int(match[2] or 1) * _SECONDS[match[3]])

@@ -15,7 +15,7 @@ PROVIDERS = (
     "btinternet.com", "zoho.com", "fastmail.com",
 )  # fmt: skip
 # Real domains that are one letter away from one of the above.
-_REAL_NEIGHBOURS = frozenset(
+REAL_NEIGHBOURS = frozenset(
     {
         "ymail.com",
         "email.com",
@@ -54,7 +54,7 @@ def suggest(address: str) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _meant(domain: str) -> str | None:
-    if domain in PROVIDERS or domain in _REAL_NEIGHBOURS or len(domain) < _SHORTEST:
+    if domain in PROVIDERS or domain in REAL_NEIGHBOURS or len(domain) < _SHORTEST:
         return None
     return next((provider for provider in PROVIDERS if _one_slip_apart(domain, provider)), None)
 

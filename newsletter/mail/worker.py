@@ -34,7 +34,7 @@ from newsletter.mail.transport import (
     Withdrawn,
     transport_for,
 )
-from newsletter.services import deliver, limit
+from newsletter.services import counting, deliver
 from newsletter.services.deliver import Claimed
 from newsletter.services.purge import purge
 from newsletter.settings import Settings
@@ -214,7 +214,7 @@ class Worker:
                 break
             log.info("unconfirmed_purged", subscriptions=purged)
         with self._session() as session, write_transaction(session):
-            limit.forget(session, datetime.now(UTC))
+            counting.forget(session, datetime.now(UTC))
         self._purged_at = time.monotonic()
 
     @contextmanager

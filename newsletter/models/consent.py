@@ -34,6 +34,8 @@ class ConsentEvent(Base):
     # By which way: page, script, one-click, ...
     way: Mapped[str] = mapped_column(String(16))
     wording: Mapped[str | None] = mapped_column(ForeignKey("wordings.digest"))
+    # The site of the form, as the browser names it, and the page.
+    origin: Mapped[str | None] = mapped_column(String(300))
     page: Mapped[str | None] = mapped_column(String(500))
     network: Mapped[str | None] = mapped_column(String(64))
     agent: Mapped[str | None] = mapped_column(String(300))

@@ -26,4 +26,8 @@ class MailingList(Base):
     sender: Mapped[str | None] = mapped_column(String(320))
     # Exact origins, such as https://news.example.org, that may embed the form.
     sites: Mapped[list[str]]
+    # Where a form may send its visitors afterwards: whole addresses of pages.
+    return_urls: Mapped[list[str]]
+    # The language of its pages and mails; without it, the visitor's own.
+    locale: Mapped[str | None] = mapped_column(String(35))
     created_at: Mapped[datetime]

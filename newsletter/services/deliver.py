@@ -99,7 +99,7 @@ def _claimed(row: Row[Any], lease_id: UUID, held: Sequence[Held]) -> Claimed:
         attempts=row.attempts + 1,
         created_at=row.queued_at,
         address=row.address,
-        locale=row.locale,
+        locale=row.reads,
         subscription_id=row.subscription_id,
         generation=row.generation,
         list=lists.view(row),
@@ -211,7 +211,7 @@ _CONTENTS = Query(
         _SUBSCRIPTIONS.c.subscriber_id,
         _SUBSCRIBERS.c.address,
         _SUBSCRIBERS.c.identity,
-        _SUBSCRIBERS.c.locale,
+        _SUBSCRIBERS.c.locale.label("reads"),
         *lists.COLUMNS,
     )
     .select_from(_OUTBOX)

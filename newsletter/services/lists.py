@@ -14,6 +14,7 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
 from newsletter.database import table_of
+from newsletter.domain import languages
 from newsletter.domain.ids import new_id
 from newsletter.domain.wording import FormWording, form_wording
 from newsletter.models import MailingList, Subscription
@@ -38,6 +39,8 @@ class ListView:
     invitation: str | None
     sender: str | None
     sites: tuple[str, ...]
+    return_urls: tuple[str, ...]
+    locale: str | None
     created_at: datetime
 
     @property
@@ -55,13 +58,14 @@ class ListView:
 
 _LISTS = table_of(MailingList)
 # In the order of ListView's fields, so that a row becomes a view by its position.
-COLUMNS = tuple(_LISTS.c[field.name] for field in fields(ListView))
+_FIELDS = tuple(field.name for field in fields(ListView))
+COLUMNS = tuple(_LISTS.c[name] for name in _FIELDS)
 
 
 def view(row: Sequence[Any]) -> ListView:
     """A row that ends with `COLUMNS` as a `ListView`."""
-    identifier, slug, name, headline, invitation, sender, sites, created_at = row[-len(COLUMNS) :]
-    return ListView(identifier, slug, name, headline, invitation, sender, tuple(sites), created_at)
+    values = dict(zip(_FIELDS, row[-len(COLUMNS) :], strict=True))
+    return ListView(**values | {"sites": tuple(values["sites"]), "return_urls": tuple(values["return_urls"])})
 
 
 def find(session: Session, slug: str) -> ListView | None:
@@ -109,6 +113,8 @@ def add(
     invitation: str | None = None,
     sender: str | None = None,
     sites: Sequence[str] = (),
+    return_urls: Sequence[str] = (),
+    locale: str | None = None,
 ) -> ListView:
     """Make a list. Raises `ListError`."""
     if not _SLUG.fullmatch(slug):
@@ -118,7 +124,15 @@ def add(
     if find(session, slug) is not None:
         raise ListError(f"there is a list {slug!r} already: `newsletter lists edit {slug}` changes it")
     values = _checked(
-        {"name": name, "headline": headline, "invitation": invitation, "sender": sender, "sites": list(sites)}
+        {
+            "name": name,
+            "headline": headline,
+            "invitation": invitation,
+            "sender": sender,
+            "sites": list(sites),
+            "return_urls": list(return_urls),
+            "locale": locale,
+        }
     )
     session.execute(insert(_LISTS), [{"id": new_id(now), "slug": slug, "created_at": now} | values])
     added = find(session, slug)
@@ -127,7 +141,7 @@ def add(
 
 
 def edit(session: Session, slug: str, changes: dict[str, Any]) -> ListView:
-    """Change fields of a list: name, headline, invitation, sender, sites. Raises `ListError`."""
+    """Change fields of a list: any that `add` takes, but the slug. Raises `ListError`."""
     if find(session, slug) is None:
         raise ListError(unknown(slug))
     if changes:
@@ -158,7 +172,11 @@ def _checked(values: dict[str, Any]) -> dict[str, Any]:
     if sender is not None and (not sender.isprintable() or len(sender) > 320 or parse_sender(sender) is None):
         raise ListError(f"the sender must look like Daily News <news@example.org>, not {sender!r}")
     if "sites" in checked:
-        checked["sites"] = [_origin(site) for site in checked["sites"]]
+        checked["sites"] = list(dict.fromkeys(_origin(site) for site in checked["sites"]))
+    if "return_urls" in checked:
+        checked["return_urls"] = list(dict.fromkeys(_return_url(url) for url in checked["return_urls"]))
+    if checked.get("locale") is not None:
+        checked["locale"] = _language(checked["locale"])
     return checked
 
 
@@ -177,3 +195,29 @@ def _origin(site: str) -> str:
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     usual = {"http": 80, "https": 443}[parts.scheme]
     return f"{parts.scheme}://{host}" + (f":{port}" if port and port != usual else "")
+
+
+def _return_url(url: str) -> str:
+    """The whole address of a page. Raises `ListError`."""
+    url = url.strip()
+    fault = ListError(
+        f"a return address is a page's whole address such as https://news.example.org/thanks, not {url!r}"
+    )
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - raises where it is no number
+    except ValueError as error:
+        raise fault from error
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.fragment:
+        raise fault
+    if not url.isascii() or not url.isprintable() or " " in url or "\\" in url or len(url) > 1000:
+        raise fault
+    return url
+
+
+def _language(tag: str) -> str | None:
+    """A language of ours; an empty text for the visitor's own. Raises `ListError`."""
+    language = languages.known(tag)
+    if tag.strip() and language is None:
+        raise ListError(f"the language must be one of {', '.join(languages.LANGUAGES)}, not {tag!r}")
+    return language

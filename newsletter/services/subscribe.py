@@ -23,9 +23,9 @@ from newsletter.domain.resending import earliest_next
 from newsletter.models import Subscriber, Subscription, Wording
 from newsletter.models.outbox import Kind
 from newsletter.queries import Query, among, insert_missing
-from newsletter.services import evidence, limit, lists, outbox, suppress
+from newsletter.services import evidence, guard, lists, outbox, suppress
 from newsletter.services.evidence import Seen
-from newsletter.services.limit import TooOften
+from newsletter.services.guard import TooOften
 from newsletter.services.lists import ListView
 from newsletter.settings import Settings
 
@@ -61,7 +61,7 @@ def subscribe(
 ) -> list[ListView | TooOften | None]:
     """Apply sign-ups in their order; returns each one's list, None where that list does not exist, and
     `TooOften` where nothing was stored because its network has used up the limit."""
-    refused = limit.exceeded(session, settings, now, [sign_up.seen.network for sign_up in sign_ups])
+    refused = guard.exceeded(session, settings, now, [sign_up.seen.network for sign_up in sign_ups])
     known = lists.find_many(session, sorted({sign_up.slug for sign_up in sign_ups}))
     suppressed = suppress.which(session, settings, {sign_up.address.identity for sign_up in sign_ups})
     wanted = [

@@ -10,7 +10,7 @@ from werkzeug.exceptions import TooManyRequests
 from newsletter.domain.typos import suggest
 from newsletter.extensions import csrf, db
 from newsletter.services import lists
-from newsletter.services.limit import TooOften
+from newsletter.services.guard import TooOften
 from newsletter.services.lists import ListView
 from newsletter.services.send_links import send_links
 from newsletter.services.subscribe import SignUp, subscribe

@@ -109,11 +109,13 @@ def test_when_the_hour_is_over_the_network_may_go_on_and_old_counts_are_forgotte
     limited = make_service(kind, NEWSLETTER_SIGNUP_LIMIT="3/hour")
     assert _statuses(limited, 4)[-1] == 429
     then = "2026-01-01 00:00:00+00" if limited.on_postgresql else "2026-01-01T00:00:00.000000Z"
-    limited.write("UPDATE request_counts SET starts_at = :then", then=then)
+    limited.write("UPDATE limit_counts SET expires_at = :then", then=then)
 
     assert _statuses(limited, 1) == [200]
+    assert _statuses(limited, 1, "192.0.2.9") == [200]
+    limited.write("UPDATE limit_counts SET expires_at = :then WHERE key LIKE '%192.0.2.9%'", then=then)
     limited.send_mail()
-    assert limited.one("SELECT count(*) FROM request_counts") == 1
+    assert limited.one("SELECT count(*) FROM limit_counts") == 1
 
 
 def test_a_redis_that_is_away_loses_no_sign_up(make_service: Callable[..., Service]) -> None:
