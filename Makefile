@@ -4,7 +4,7 @@ BIN := .venv/bin
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench wheel requirements clean
+.PHONY: help run demo test check bench wheel requirements clean
 
 help: ## list these words
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -12,6 +12,13 @@ help: ## list these words
 run: .venv/runs ## serve the whole service on http://127.0.0.1:8000, with mail shown in the browser
 	@$(BIN)/newsletter init
 	@exec $(BIN)/newsletter serve
+
+demo: .venv/runs ## the service beside a newspaper that embeds its form, on http://localhost:8001
+	@export NEWSLETTER_DATA_DIR=$${NEWSLETTER_DATA_DIR:-var/demo}; $(BIN)/newsletter init; \
+	$(BIN)/newsletter lists edit daily --return-url http://localhost:8001/thanks >/dev/null; \
+	$(BIN)/python examples/host-site/serve.py --port 8001 --service http://127.0.0.1:8000 & site=$$!; \
+	trap 'kill $$site 2>/dev/null' EXIT; trap 'exit 130' INT; trap 'exit 143' TERM; \
+	$(BIN)/newsletter serve --port 8000
 
 test: .venv/develops ## run the whole suite
 	@$(BIN)/python -m tests.needs

@@ -12,6 +12,7 @@ from flask import Flask
 from newsletter import logs
 from newsletter.cli import register_commands
 from newsletter.database import engine_options, newest_migration, prepare_engine
+from newsletter.domain.forms import FormTokens
 from newsletter.domain.links import Links
 from newsletter.extensions import csrf, db, migrate
 from newsletter.keys import prepare_data_dir, signing_keys
@@ -21,12 +22,17 @@ from newsletter.settings import Settings
 from newsletter.version import __version__
 from newsletter.web.assets import register_assets
 from newsletter.web.doors import doors
+from newsletter.web.embeds import embeds
 from newsletter.web.errors import register_errors
 from newsletter.web.guards import register_guards
 from newsletter.web.health import health
+from newsletter.web.languages import register_languages
 from newsletter.web.limiting import RedisLimit
 from newsletter.web.mailbox import mailbox
+from newsletter.web.origins import register_origins
+from newsletter.web.proofs import Proofs
 from newsletter.web.public import public
+from newsletter.web.surges import Surges
 from newsletter.web.writer import Writer
 
 __all__ = ["__version__", "create_app"]
@@ -61,14 +67,19 @@ def create_app(settings: Settings | None = None) -> Flask:
         Parts(
             settings=settings,
             links=Links(settings.secret_keys, settings.retired_keys),
+            forms=FormTokens(settings.secret_keys),
             newest_migration=newest_migration(),
         ),
     )
     app.extensions["newsletter.writer"] = Writer(app, settings)
     app.extensions["newsletter.redis_limit"] = RedisLimit(settings)
-    for blueprint in (public, doors, health, mailbox):
+    app.extensions["newsletter.proofs"] = Proofs(settings.secret_keys)
+    app.extensions["newsletter.surges"] = Surges()
+    for blueprint in (public, embeds, doors, health, mailbox):
         app.register_blueprint(blueprint)
+    register_languages(app)
     register_guards(app, settings)
+    register_origins(app)
     register_assets(app)
     register_errors(app)
     register_commands(app)

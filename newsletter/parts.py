@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from flask import current_app
 
+from newsletter.domain.forms import FormTokens
 from newsletter.domain.links import Links
 from newsletter.settings import Settings
 
@@ -14,10 +15,11 @@ _KEY = "newsletter"
 
 @dataclass(frozen=True)
 class Parts:
-    """What every room may ask for: the settings, and the maker of links."""
+    """What every room may ask for: the settings, and the makers of links and of form tokens."""
 
     settings: Settings
     links: Links
+    forms: FormTokens
     newest_migration: str | None
 
 

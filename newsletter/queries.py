@@ -108,14 +108,14 @@ def _insert_or_add(element: insert_or_add, compiler: SQLCompiler, **options: Any
     table, number = element.table, element.number
     assert isinstance(table, Table)
     keys = ", ".join(compiler.preparer.quote(column.name) for column in table.primary_key)
-    is_over = f"{table.name}.{element.ends} <= excluded.{element.starts}"
-    kept = ", ".join(
-        f"{name} = CASE WHEN {is_over} THEN excluded.{name} ELSE {table.name}.{name} END"
-        for name in (element.starts, element.ends)
-    )
+    there = table.name
+    is_over = f"{there}.{element.ends} <= excluded.{element.starts}"
+    starts, ends = element.starts, element.ends
     return (
-        f"{inserting} ON CONFLICT ({keys}) DO UPDATE SET {kept}, "
-        f"{number} = CASE WHEN {is_over} THEN 0 ELSE {table.name}.{number} END + excluded.{number}"
+        f"{inserting} ON CONFLICT ({keys}) DO UPDATE SET "
+        f"{number} = CASE WHEN {is_over} THEN 0 ELSE {there}.{number} END + excluded.{number}, "
+        f"{starts} = CASE WHEN {is_over} THEN excluded.{starts} ELSE {there}.{starts} END, "
+        f"{ends} = CASE WHEN {there}.{ends} > excluded.{ends} THEN {there}.{ends} ELSE excluded.{ends} END"
     )
 
 

@@ -147,7 +147,7 @@ class Settings:
             trusted_proxies=reader.number("TRUSTED_PROXIES", 0, least=0, most=10),
             redis_url=_redis_url(reader),
             signup_limit=_signup_limit(reader),
-            surge_limit=_limit(reader, "SURGE_LIMIT", "120/10minutes"),
+            surge_limit=_limit(reader, "SURGE_LIMIT", "300/10minutes"),
             confirm_max_age=timedelta(days=reader.number("CONFIRM_MAX_AGE_DAYS", 7, least=1, most=365)),
             pending_retention=timedelta(days=reader.number("PENDING_RETENTION_DAYS", 30, least=1, most=3650)),
             sqlite_synchronous="NORMAL"

@@ -19,6 +19,7 @@ from newsletter.extensions import db
 from newsletter.paths import MIGRATIONS
 from newsletter.services import lists
 from tests.support import postgres as pg
+from tests.support import redis
 from tests.support.service import MADE, Service, environment, now
 from tests.support.smtp import Sink
 
@@ -59,6 +60,16 @@ def postgres() -> Iterator[pg.Postgres]:
     server = pg.Postgres.start()
     yield server
     server.remove()
+
+
+@pytest.fixture
+def redis_url() -> Iterator[str]:
+    if redis.executable() is None:
+        if os.environ.get("CI"):
+            pytest.fail(redis.HOW_TO_GET)
+        pytest.skip(redis.HOW_TO_GET)
+    with redis.running() as url:
+        yield url
 
 
 @pytest.fixture

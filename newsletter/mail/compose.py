@@ -14,6 +14,7 @@ from email.utils import format_datetime
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
+from newsletter.domain import codes
 from newsletter.domain.addresses import envelope_form
 from newsletter.domain.links import Links
 from newsletter.models.outbox import Kind
@@ -69,6 +70,7 @@ class Composer:
             "locale": message.locale,
             "address": message.address,
             "confirm_url": self._confirm_url(message, now),
+            "code": self._code(message, now),
             "unsubscribe_url": unsubscribe_url,
             "postal_address": self._settings.postal_address,
             "base_host": self._settings.base_host,
@@ -93,6 +95,9 @@ class Composer:
         mail["Message-ID"] = message.message_id
         mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
         mail["Auto-Submitted"] = "auto-generated"
+        # Caused by a form that anybody may fill in: receivers count these when somebody is being buried in
+        # them (draft-levine-mailbomb-header, checklist A1).
+        mail["Form-Sub"] = "v=1"
         _set_text(mail, self._render(f"{message.kind}.txt", context), "plain")
         html = EmailMessage(_BODY)
         # Letters outside ASCII as entities: the part needs no transfer encoding, its links stay whole.
@@ -118,6 +123,12 @@ class Composer:
         return self._url(
             "confirm", self._links.confirm_token(message.subscription_id, message.generation, now=now)
         )
+
+    def _code(self, message: Claimed, now: datetime) -> str | None:
+        """The code of a confirmation, unless it would be too old when it arrives."""
+        if message.kind is not Kind.CONFIRMATION or now > message.created_at + codes.LIFE / 2:
+            return None
+        return codes.spaced(codes.code_for(message.message_id, self._settings.secret_keys[-1]))
 
     def _unsubscribe_url(self, message: Claimed) -> str:
         return self._url("unsubscribe", self._links.unsubscribe_token(message.subscription_id))

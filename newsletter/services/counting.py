@@ -59,6 +59,13 @@ class DatabaseStorage(Storage):
         count.added += amount
         return count.hits
 
+    def extend(self, key: str, expiry: int) -> int:
+        """Count one more, and let the count live `expiry` seconds from now."""
+        hits = self.incr(key, expiry)
+        count = self._counts[key]
+        count.expires_at = max(count.expires_at, self._now + timedelta(seconds=expiry))
+        return hits
+
     def get(self, key: str) -> int:
         count = self._counts.get(key)
         return count.hits if count is not None else 0

@@ -23,9 +23,10 @@ from newsletter.queries import Query
 
 @dataclass(frozen=True)
 class Seen:
-    """By which way somebody acted, on which page, from which network, with which program."""
+    """By which way somebody acted, on which site and page, from which network, with which program."""
 
     way: str
+    origin: str | None = None
     page: str | None = None
     network: str | None = None
     agent: str | None = None
@@ -47,6 +48,7 @@ def event_row(
         "at": now,
         "way": seen.way,
         "wording": wording,
+        "origin": seen.origin,
         "page": seen.page,
         "network": seen.network,
         "agent": seen.agent,
@@ -77,5 +79,7 @@ def _change(columns: tuple[str, ...]) -> Query:
 _SUBSCRIPTIONS = table_of(Subscription)
 _RECORD = Query(
     insert(table_of(ConsentEvent)),
-    columns=("subscription_id", "kind", "at", "way", "wording", "page", "network", "agent", "message_id"),
-)
+    columns=(
+        "subscription_id", "kind", "at", "way", "wording", "origin", "page", "network", "agent", "message_id",
+    ),
+)  # fmt: skip

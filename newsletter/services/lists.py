@@ -21,6 +21,7 @@ from newsletter.models import MailingList, Subscription
 from newsletter.queries import Query, among
 from newsletter.settings import Sender, parse_sender
 
+_HOST = re.compile(r"[a-z0-9.-]+|[0-9a-f:.]+")  # lower case and ASCII, as browsers write it
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 
 
@@ -47,6 +48,9 @@ class ListView:
     def wording(self) -> FormWording:
         """The words of its form."""
         return form_wording(self.name, self.invitation)
+
+    def wording_in(self, language: str) -> FormWording:  # noqa: ARG002
+        return self.wording
 
     def sender_or(self, default: Sender) -> Sender:
         """Its own sender, else `default` under the list's name."""
@@ -190,7 +194,7 @@ def _origin(site: str) -> str:
         raise fault from error
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
         raise fault
-    if parts.query or parts.fragment or parts.username or not parts.hostname.isascii():
+    if parts.query or parts.fragment or parts.username or not _HOST.fullmatch(parts.hostname):
         raise fault
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     usual = {"http": 80, "https": 443}[parts.scheme]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -16,17 +17,30 @@ from newsletter.domain.resending import may_mail
 from newsletter.models import MailingList, Subscriber, Subscription
 from newsletter.models.outbox import Kind
 from newsletter.queries import Query, among
-from newsletter.services import lists, outbox, suppress
+from newsletter.services import guard, lists, outbox, suppress
 from newsletter.services.counting import DatabaseStorage
 from newsletter.settings import Settings
 
-_DAY = 86400  # seconds
+
+@dataclass(frozen=True)
+class LinkRequest:
+    """Somebody typed an address and asks for its links."""
+
+    address: Address
+    network: str | None
 
 
 def send_links(
-    session: Session, settings: Settings, now: datetime, addresses: Sequence[Address]
-) -> list[None]:
-    """Queue the mail for each address that is on a list, within the bounds of D9."""
+    session: Session, settings: Settings, now: datetime, requests: Sequence[LinkRequest]
+) -> list[int | None]:
+    """Queue the mail for each address that is on a list, within the bounds of D9. Returns for each request
+    None, or the seconds that its network must wait: nothing was done then.
+
+    What is counted makes the work the same whether there was a mail to make or not: each ends in a write.
+    """
+    counts = DatabaseStorage(session, now)
+    waits = guard.wait(counts, settings.signup_limit, "links", now, [asked.network for asked in requests])
+    addresses = [asked.address for asked, wait in zip(requests, waits, strict=True) if wait is None]
     identities = {address.identity for address in addresses}
     identities -= suppress.which(session, settings, identities)
     people = _LISTED.rows(session, identities=sorted(identities))
@@ -52,11 +66,8 @@ def send_links(
                 )
             )
     outbox.enqueue(session, mails)
-    # Counted so that the work is the same whether there was a mail to make or not: each ends in a write.
-    storage = DatabaseStorage(session, now)
-    storage.incr("links", _DAY, len(addresses))
-    storage.save()
-    return [None for _ in addresses]
+    counts.save()
+    return waits
 
 
 _SUBSCRIPTIONS, _SUBSCRIBERS, _LISTS = table_of(Subscription), table_of(Subscriber), table_of(MailingList)

@@ -12,20 +12,23 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, insert, select
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from newsletter.database import Conflict, table_of
 from newsletter.domain.addresses import Address
+from newsletter.domain.forms import FormToken
 from newsletter.domain.ids import new_id
+from newsletter.domain.languages import choose
 from newsletter.domain.lifecycle import Event, State, move
-from newsletter.domain.resending import earliest_next
+from newsletter.domain.resending import earliest_next, earliest_over_all
 from newsletter.models import Subscriber, Subscription, Wording
 from newsletter.models.outbox import Kind
 from newsletter.queries import Query, among, insert_missing
-from newsletter.services import evidence, guard, lists, outbox, suppress
+from newsletter.services import evidence, lists, outbox, suppress
+from newsletter.services.counting import DatabaseStorage
 from newsletter.services.evidence import Seen
-from newsletter.services.guard import TooOften
+from newsletter.services.guard import Answer, Attempt, Guard, Proof, Verdict
 from newsletter.services.lists import ListView
 from newsletter.settings import Settings
 
@@ -35,20 +38,50 @@ _LONGEST_WAIT = timedelta(days=1)  # for a confirmation that the bounds of D9 ho
 
 @dataclass(frozen=True)
 class SignUp:
-    """What a visitor sent, checked."""
+    """What a visitor sent, checked. `locale` is the language that the form asks for, `speaks` are those of
+    the browser. `form`, `proof` and `pressed` show how it was sent; `trapped` says that the field was filled
+    which no person sees. `verdict` is there where it was judged already."""
 
     slug: str
     address: Address
     name: str | None
-    locale: str
+    locale: str | None
     seen: Seen
+    speaks: tuple[str, ...] = ()
+    wider_network: str | None = None
+    form: FormToken | None = None
+    proof: Proof | None = None
+    pressed: bool = False
+    trapped: bool = False
+    verdict: Verdict | None = None
+
+    def language(self, mailing_list: ListView) -> str:
+        """The language in which it was asked for, and will be answered."""
+        return choose(self.locale, mailing_list.locale, self.speaks)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a sign-up: None for the list where it does not exist. The verdict is what the visitor
+    is told, and all that they are told."""
+
+    list: ListView | None
+    verdict: Verdict
+
+
+@dataclass
+class _Person:
+    """One person, while the sign-ups of a batch are applied: when they were mailed for any list."""
+
+    id: UUID
+    mailed: list[datetime] = field(default_factory=list)
 
 
 @dataclass
 class _Standing:
     """How one person stands with one list, while the sign-ups of a batch are applied to it."""
 
-    subscriber_id: UUID
+    person: _Person
     subscription_id: UUID
     state: State | None = None
     generation: int = 0
@@ -58,23 +91,67 @@ class _Standing:
 
 def subscribe(
     session: Session, settings: Settings, now: datetime, sign_ups: Sequence[SignUp]
-) -> list[ListView | TooOften | None]:
-    """Apply sign-ups in their order; returns each one's list, None where that list does not exist, and
-    `TooOften` where nothing was stored because its network has used up the limit."""
-    refused = guard.exceeded(session, settings, now, [sign_up.seen.network for sign_up in sign_ups])
+) -> list[Outcome]:
+    """Apply sign-ups in their order. Nothing is stored for one that must take a step or wait, nor for one
+    that fell into the trap, which is told the same as any."""
     known = lists.find_many(session, sorted({sign_up.slug for sign_up in sign_ups}))
+    counts = DatabaseStorage(session, now)
+    verdicts = judge_all(counts, settings, now, sign_ups, known)
     suppressed = suppress.which(session, settings, {sign_up.address.identity for sign_up in sign_ups})
     wanted = [
         sign_up
-        for sign_up, too_often in zip(sign_ups, refused, strict=True)
-        if too_often is None and sign_up.slug in known and sign_up.address.identity not in suppressed
+        for sign_up, verdict in zip(sign_ups, verdicts, strict=True)
+        if verdict.answer is Answer.TAKE
+        and sign_up.slug in known
+        and not sign_up.trapped
+        and sign_up.address.identity not in suppressed
     ]
     if wanted:
         standings = _standings(session, now, wanted, known)
         _apply(session, settings, now, wanted, known, standings)
+    # Last, because many at once count the same things: no other has to wait for more than this commit.
+    counts.save()
     return [
-        too_often or known.get(sign_up.slug) for sign_up, too_often in zip(sign_ups, refused, strict=True)
+        Outcome(known.get(sign_up.slug), verdict) for sign_up, verdict in zip(sign_ups, verdicts, strict=True)
     ]
+
+
+def judge_all(
+    counts: DatabaseStorage,
+    settings: Settings,
+    now: datetime,
+    sign_ups: Sequence[SignUp],
+    known: dict[str, ListView],
+) -> list[Verdict]:
+    """The verdict on each sign-up: what was judged before, else by the counts of the database."""
+    if settings.signup_limit is None:
+        return [Verdict(Answer.TAKE)] * len(sign_ups)
+    judge = Guard(settings, counts, now)
+    attempts = [
+        attempt(settings, sign_up, known[sign_up.slug])
+        if sign_up.verdict is None and sign_up.slug in known
+        else None
+        for sign_up in sign_ups
+    ]
+    counts.load({key for tried in attempts if tried is not None for key in judge.keys(tried)})
+    return [
+        judge.judge(tried) if tried is not None else sign_up.verdict or Verdict(Answer.TAKE)
+        for sign_up, tried in zip(sign_ups, attempts, strict=True)
+    ]
+
+
+def attempt(settings: Settings, sign_up: SignUp, mailing_list: ListView) -> Attempt:
+    """A sign-up as the guard weighs it."""
+    networks = (sign_up.seen.network or "unknown", sign_up.wider_network)
+    return Attempt(
+        slug=sign_up.slug,
+        domain=sign_up.address.domain,
+        networks=tuple(network for network in networks if network is not None),
+        at_home=sign_up.seen.origin in (settings.base_url, *mailing_list.sites),
+        form=sign_up.form,
+        proof=sign_up.proof,
+        pressed=sign_up.pressed,
+    )
 
 
 def _standings(
@@ -90,22 +167,20 @@ def _standings(
             "address": sign_up.address.text,
             "identity": sign_up.address.identity,
             "name": sign_up.name,
-            "locale": sign_up.locale,
+            "locale": sign_up.language(known[sign_up.slug]),
             "attributes": {},
             "created_at": now,
         }
         for sign_up in reversed(sign_ups)
     }
     _ADD_PEOPLE.run(session, [row for _, row in sorted(newcomers.items())])
-    found = _STANDINGS.rows(
-        session, list_ids=[mailing_list.id for mailing_list in known.values()], identities=sorted(newcomers)
-    )
-    subscriber_ids = {row.identity: row.id for row in found}
-    if len(subscriber_ids) < len(newcomers):
+    found = _STANDINGS.rows(session, identities=sorted(newcomers))
+    people = {row.identity: _Person(row.id) for row in found}
+    if len(people) < len(newcomers):
         raise Conflict("a subscriber was purged while they signed up")
     standings = {
         (row.identity, row.list_id): _Standing(
-            row.id, row.subscription_id, State(row.state), row.generation, row.confirmed_at
+            people[row.identity], row.subscription_id, State(row.state), row.generation, row.confirmed_at
         )
         for row in found
         if row.subscription_id is not None
@@ -115,10 +190,11 @@ def _standings(
     )
     for standing in standings.values():
         standing.history = past[standing.subscription_id]
+        standing.person.mailed += standing.history.mailed
     for sign_up in sign_ups:
         key = (sign_up.address.identity, known[sign_up.slug].id)
         if key not in standings:
-            standings[key] = _Standing(subscriber_ids[key[0]], new_id(now))
+            standings[key] = _Standing(people[key[0]], new_id(now))
     return standings
 
 
@@ -157,7 +233,7 @@ def _apply(
         if before is None:
             added[standing.subscription_id] = {
                 "id": standing.subscription_id,
-                "subscriber_id": standing.subscriber_id,
+                "subscriber_id": standing.person.id,
                 "list_id": mailing_list.id,
                 "state": standing.state.value,
                 "generation": standing.generation,
@@ -206,13 +282,7 @@ _STANDINGS = Query(
         _SUBSCRIPTIONS.c.generation,
         _SUBSCRIPTIONS.c.confirmed_at,
     )
-    .outerjoin(
-        _SUBSCRIPTIONS,
-        and_(
-            _SUBSCRIPTIONS.c.subscriber_id == _SUBSCRIBERS.c.id,
-            among(_SUBSCRIPTIONS.c.list_id, "list_ids"),
-        ),
-    )
+    .outerjoin(_SUBSCRIPTIONS, _SUBSCRIPTIONS.c.subscriber_id == _SUBSCRIBERS.c.id)
     .where(among(_SUBSCRIBERS.c.identity, "identities"))
     .order_by(_SUBSCRIBERS.c.identity)
     .with_for_update(of=_SUBSCRIBERS)
@@ -225,9 +295,10 @@ def _mail(
     """The mail that a sign-up causes, if any (checklist D9, D10)."""
     if standing.state is State.COMPLAINED or standing.history.waiting:
         return None
-    due = (
+    due = max(
         earliest_next(standing.history.mailed, consented_at=standing.confirmed_at if starts_anew else None)
-        or now
+        or now,
+        earliest_over_all(standing.person.mailed) or now,
     )
     if due > now and not (starts_anew and due <= now + _LONGEST_WAIT):
         # A sign-up that starts anew has no living link yet, so its mail waits until it may leave.
@@ -242,5 +313,6 @@ def _mail(
         generation=standing.generation,
     )
     standing.history.mailed.append(now)
+    standing.person.mailed.append(now)
     standing.history.waiting = True
     return row

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from flask import Flask, Response, request
 
-_FOLDER = Path(__file__).parent.parent / "static"
-_LONG = "public, max-age=31536000, immutable"
+FOLDER = Path(__file__).parent.parent / "static"
+KEEP_LONG = "public, max-age=31536000, immutable"
 
 
 @cache
 def asset(name: str) -> str:
     """The address of a file in newsletter/static."""
-    digest = hashlib.sha256((_FOLDER / name).read_bytes()).hexdigest()[:12]
+    digest = hashlib.sha256((FOLDER / name).read_bytes()).hexdigest()[:12]
     return f"/static/{name}?v={digest}"
 
 
@@ -27,5 +27,5 @@ def register_assets(app: Flask) -> None:
 
 def _keep(response: Response) -> Response:
     if request.endpoint == "static" and response.status_code == 200 and "v" in request.args:
-        response.headers["Cache-Control"] = _LONG
+        response.headers["Cache-Control"] = KEEP_LONG
     return response

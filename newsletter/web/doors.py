@@ -22,8 +22,8 @@ from newsletter.services.lists import ListView
 from newsletter.services.renew import renew
 from newsletter.services.unsubscribe import Leave, unsubscribe
 from newsletter.web.pages import check_inbox, kept
-from newsletter.web.public import writer
 from newsletter.web.seeing import seen
+from newsletter.web.writer import writer
 
 doors = Blueprint("doors", __name__)
 

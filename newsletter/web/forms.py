@@ -15,6 +15,7 @@ from wtforms import Field, StringField, ValidationError
 from newsletter.domain.addresses import Address, AddressError, parse_address
 
 LONGEST_NAME = 200
+_FIELDS = frozenset({"email", "name", "locale", "next", "way", "token", "step", "altcha", "website", "code"})
 
 
 class AddressForm(FlaskForm):
@@ -34,9 +35,17 @@ class AddressForm(FlaskForm):
 
 
 class SignUpForm(AddressForm):
-    """The sign-up form: an address and, where the publisher asks for it, a name."""
+    """The sign-up form: an address and, where the publisher asks for it, a name. The rest is not shown:
+    the form's language, where to go next, how it was sent; `website` is a trap that only machines fill in."""
 
     name = StringField()
+    locale = StringField()
+    next = StringField()
+    way = StringField()
+    token = StringField()
+    step = StringField()
+    altcha = StringField()
+    website = StringField()
 
     def validate_name(self, field: Field) -> None:
         name = (field.data or "").strip()
@@ -45,6 +54,13 @@ class SignUpForm(AddressForm):
         if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in name):
             raise ValidationError("A name has no line breaks or other control characters.")
         field.data = name
+
+
+class CodeForm(AddressForm):
+    """The six digits of the confirmation mail, for the address that they came to."""
+
+    code = StringField()
+    locale = StringField()
 
 
 def _whole_body(request: Request) -> bytes:
@@ -83,7 +99,7 @@ def submitted(request: Request) -> MultiDict[str, str]:
         raise BadRequest("The JSON is nested too deeply.") from error
     if not isinstance(sent, dict):
         raise BadRequest('The JSON must be an object such as {"email": "ann@example.org"}.')
-    fields = {key: value for key, value in sent.items() if key in ("email", "name") and value is not None}
+    fields = {key: value for key, value in sent.items() if key in _FIELDS and value is not None}
     for key, value in fields.items():
         if not isinstance(value, str):
             raise BadRequest(f"The JSON field {key!r} must be a text.")

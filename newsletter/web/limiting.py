@@ -1,36 +1,52 @@
-"""The same limit on sign-ups, kept in Redis where the settings name one."""
+"""The guard's counts, kept in Redis where the settings name one."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import cast
 
 import structlog
+from flask import current_app
 from limits.errors import StorageError
 from limits.storage import Storage, storage_from_string
 
-from newsletter.services.guard import TooOften, hit
+from newsletter.extensions import db
+from newsletter.services import lists
+from newsletter.services.guard import Guard
+from newsletter.services.subscribe import SignUp, attempt
 from newsletter.settings import Settings
 
 log = structlog.get_logger()
 
 
 class RedisLimit:
-    """Counts sign-ups by network in Redis; allows everything where there is no Redis in the settings."""
+    """Judges sign-ups by counts in Redis, where there is one in the settings."""
 
     def __init__(self, settings: Settings) -> None:
-        self._limit = settings.signup_limit
+        self._settings = settings
         self._storage: Storage | None = None
-        if settings.redis_url is not None and self._limit is not None:
+        if settings.redis_url is not None and settings.signup_limit is not None:
             storage = storage_from_string(settings.redis_url, wrap_exceptions=True, socket_timeout=2)
             assert isinstance(storage, Storage)
             self._storage = storage
 
-    def exceeded(self, network: str | None) -> TooOften | None:
-        """Count one sign-up. A Redis that does not answer lets it pass: no sign-up is lost to a limit."""
-        if self._storage is None or self._limit is None:
-            return None
+    def judged(self, sign_up: SignUp) -> SignUp:
+        """The sign-up with its verdict. Without Redis, or while it does not answer, it is judged by the
+        counts in the database."""
+        if self._storage is None:
+            return sign_up
+        mailing_list = lists.find(db.session(), sign_up.slug)
+        if mailing_list is None:
+            return sign_up
         try:
-            return hit(self._storage, self._limit, network, datetime.now(UTC))
+            guard = Guard(self._settings, self._storage, datetime.now(UTC))
+            return replace(sign_up, verdict=guard.judge(attempt(self._settings, sign_up, mailing_list)))
         except StorageError as error:
             log.error("redis_away", error=str(error.storage_error))
-            return None
+            return sign_up
+
+
+def redis_limit() -> RedisLimit:
+    """That of this process."""
+    return cast("RedisLimit", current_app.extensions["newsletter.redis_limit"])

@@ -6,15 +6,19 @@ Rendering a page costs about as much as storing a sign-up.
 from __future__ import annotations
 
 from collections.abc import Hashable
+from datetime import UTC, datetime
 from functools import lru_cache
 
 from flask import render_template
 from markupsafe import escape
 
 from newsletter.domain.inboxes import inbox_of
+from newsletter.parts import parts
 from newsletter.services.lists import ListView
 
-_ANYBODY = "\N{OBJECT REPLACEMENT CHARACTER}"  # never part of a name or a page
+# What differs from one visitor to the next stands in a kept page as one of these, never part of a name.
+_ADDRESS = "\N{OBJECT REPLACEMENT CHARACTER}address"
+_FORM = "\N{OBJECT REPLACEMENT CHARACTER}form"
 
 
 @lru_cache(maxsize=512)
@@ -24,12 +28,29 @@ def kept(template: str, **context: Hashable) -> str:
     return render_template(template, **context)
 
 
-def check_inbox(mailing_list: ListView, address: str, *, suggestion: str | None = None) -> str:
+def form_token(mailing_list: ListView) -> str:
+    """The token of a form that is drawn now."""
+    return parts().forms.form(mailing_list.slug, now=datetime.now(UTC))
+
+
+def form_page(template: str, mailing_list: ListView, **context: Hashable) -> str:
+    """A page with an empty sign-up form."""
+    page = kept(template, list=mailing_list, form=None, form_token=_FORM, **context)
+    return page.replace(_FORM, form_token(mailing_list))
+
+
+def check_inbox(
+    mailing_list: ListView,
+    address: str,
+    *,
+    suggestion: str | None = None,
+    framed: bool = False,
+    error: str | None = None,
+) -> str:
     """The page after a sign-up: "check your inbox". But for the address it is always the same."""
-    page = "public/check_inbox.html"
-    if suggestion is not None:
-        return render_template(
-            page, list=mailing_list, address=address, suggestion=suggestion, inbox=inbox_of(address)
-        )
-    anybodys = kept(page, list=mailing_list, address=_ANYBODY, suggestion=None, inbox=inbox_of(address))
-    return anybodys.replace(_ANYBODY, str(escape(address)))
+    page = "embed/check_inbox.html" if framed else "public/check_inbox.html"
+    context = {"list": mailing_list, "inbox": inbox_of(address), "suggestion": suggestion, "error": error}
+    if suggestion is not None or error is not None:
+        return render_template(page, address=address, **context)
+    anybodys = kept(page, address=_ADDRESS, **context)
+    return anybodys.replace(_ADDRESS, str(escape(address)))

@@ -1,39 +1,39 @@
-"""The pages of a list: its front page, its form, the sign-up itself, and «send me my link»."""
+"""The pages of a list: its front page, its form, the sign-up itself, its code, and «send me my link»."""
 
 from __future__ import annotations
 
-from typing import cast
+from datetime import UTC, datetime
 
-from flask import Blueprint, Response, current_app, jsonify, render_template, request
+from flask import Blueprint, Response, jsonify, render_template, request
+from flask_babel import gettext as _
 from werkzeug.exceptions import TooManyRequests
 
+from newsletter.domain import codes
 from newsletter.domain.typos import suggest
 from newsletter.extensions import csrf, db
+from newsletter.parts import parts
 from newsletter.services import lists
-from newsletter.services.guard import TooOften
+from newsletter.services.enter_code import Code, Entered, enter_code
+from newsletter.services.guard import Answer
 from newsletter.services.lists import ListView
-from newsletter.services.send_links import send_links
+from newsletter.services.send_links import LinkRequest, send_links
 from newsletter.services.subscribe import SignUp, subscribe
 from newsletter.web.errors import NoSuchList, for_script, problem
-from newsletter.web.forms import AddressForm, SignUpForm, submitted
-from newsletter.web.limiting import RedisLimit
-from newsletter.web.pages import check_inbox, kept
-from newsletter.web.seeing import seen
-from newsletter.web.writer import Writer
+from newsletter.web.finding import find_list
+from newsletter.web.forms import AddressForm, CodeForm, SignUpForm, submitted
+from newsletter.web.languages import speak_for
+from newsletter.web.limiting import redis_limit
+from newsletter.web.origins import about, framed
+from newsletter.web.pages import check_inbox, form_page, form_token, kept
+from newsletter.web.proofs import proofs
+from newsletter.web.seeing import network, seen, wider_network
+from newsletter.web.steps import one_more_step
+from newsletter.web.surges import surges
+from newsletter.web.writer import writer
 
 public = Blueprint("public", __name__)
 
-_LOCALE = "en"
-
-
-def writer() -> Writer:
-    """The writer of this process."""
-    return cast("Writer", current_app.extensions["newsletter.writer"])
-
-
-def redis_limit() -> RedisLimit:
-    """The limit on sign-ups where it is kept in Redis."""
-    return cast("RedisLimit", current_app.extensions["newsletter.redis_limit"])
+_WAYS = frozenset({"element", "frame"})
 
 
 @public.get("/")
@@ -42,55 +42,112 @@ def front() -> str:
     mailing_list = lists.default(db.session())
     if mailing_list is None:
         raise NoSuchList
-    return kept("public/front.html", list=mailing_list, form=None)
+    speak_for(mailing_list)
+    return form_page("public/front.html", mailing_list)
 
 
 @public.get("/lists/<slug>")
 def show_list(slug: str) -> str:
     """A list's own page."""
-    mailing_list = _list(slug)
-    return kept("public/list.html", list=mailing_list, form=None)
-
-
-def _list(slug: str) -> ListView:
-    mailing_list = lists.find(db.session(), slug)
-    if mailing_list is None:
-        raise NoSuchList
-    return mailing_list
+    return form_page("public/list.html", find_list(slug))
 
 
 @public.post("/lists/<slug>/subscriptions")
 @csrf.exempt
-def take_sign_up(slug: str) -> tuple[Response | str, int]:
-    """Take a sign-up. The answer depends on what was typed, never on what is known (law 5, A7)."""
-    wants_json = for_script()
+def take_sign_up(slug: str) -> Response | tuple[Response | str, int]:
+    """Take a sign-up. The answer depends on what was sent, never on what is known (law 5, A7)."""
     form = SignUpForm(submitted(request))
     if not form.validate():
-        return _refuse(slug, form, wants_json=wants_json)
-    sign_up = SignUp(
-        slug, form.address, form.name.data or None, _LOCALE, seen(request, "script" if wants_json else "form")
-    )
-    taken = redis_limit().exceeded(sign_up.seen.network) or writer().run(subscribe, sign_up)
-    if taken is None:
+        return _refuse(slug, form)
+    outcome = writer().run(subscribe, redis_limit().judged(_sign_up(slug, form)))
+    mailing_list, verdict = outcome.list, outcome.verdict
+    if mailing_list is None:
         raise NoSuchList
-    if isinstance(taken, TooOften):
-        raise TooManyRequests(retry_after=taken.seconds)
-    if wants_json:
+    speak_for(about(mailing_list), form.locale.data)
+    surges().note(verdict.level)
+    if verdict.answer is Answer.WAIT:
+        raise TooManyRequests(retry_after=verdict.seconds)
+    if verdict.answer is Answer.STEP:
+        return one_more_step(mailing_list, form, verdict)
+    if for_script():
         return jsonify(status="check_inbox"), 202
-    return check_inbox(taken, form.address.text, suggestion=suggest(form.address.text)), 200
+    if form.next.data in mailing_list.return_urls:
+        return Response(status=303, headers={"Location": form.next.data})
+    if form.way.data == "frame":
+        return framed(mailing_list, check_inbox(mailing_list, form.address.text, framed=True)), 200
+    return check_inbox(mailing_list, form.address.text, suggestion=suggest(form.address.text)), 200
 
 
-def _refuse(slug: str, form: SignUpForm, *, wants_json: bool) -> tuple[Response | str, int]:
-    mailing_list = _list(slug)
-    if wants_json:
+def _sign_up(slug: str, form: SignUpForm) -> SignUp:
+    now, way = datetime.now(UTC), form.way.data
+    forms = parts().forms
+    return SignUp(
+        slug,
+        form.address,
+        form.name.data or None,
+        form.locale.data,
+        seen(request, way if way in _WAYS else "script" if for_script() else "form"),
+        speaks=tuple(request.accept_languages.values()),
+        wider_network=wider_network(request.remote_addr),
+        form=forms.read_form(form.token.data, slug, now=now),
+        proof=proofs().read(form.altcha.data),
+        pressed=forms.read_step(form.step.data, slug, form.address.identity, now=now),
+        trapped=bool(form.website.data),
+    )
+
+
+def _refuse(slug: str, form: SignUpForm) -> tuple[Response | str, int]:
+    mailing_list = find_list(slug, locale=form.locale.data)
+    if for_script():
         errors = {name: " ".join(messages) for name, messages in form.errors.items()}
-        return problem(422, "The form needs a change", " ".join(errors.values()), errors=errors), 422
-    return render_template("public/list.html", list=mailing_list, form=form), 422
+        return problem(422, _("The form needs a change"), " ".join(errors.values()), errors=errors), 422
+    context = {"list": mailing_list, "form": form, "form_token": form_token(mailing_list)}
+    if form.way.data == "frame":
+        return framed(mailing_list, render_template("embed/frame.html", **context)), 422
+    return render_template("public/list.html", **context), 422
+
+
+@public.post("/lists/<slug>/code")
+@csrf.exempt
+def take_code(slug: str) -> tuple[Response | str, int]:
+    """Confirm by the code of the mail, on the page where the sign-up was made."""
+    form = CodeForm(submitted(request))
+    if not form.validate():
+        return _wrong_code(find_list(slug, locale=form.locale.data), form, Entered.WRONG)
+    answer = writer().run(enter_code, Code(slug, form.address, form.code.data or "", seen(request, "code")))
+    if answer.list is None:
+        raise NoSuchList
+    speak_for(about(answer.list), form.locale.data)
+    if answer.entered is not Entered.CONFIRMED:
+        return _wrong_code(answer.list, form, answer.entered)
+    if for_script():
+        return jsonify(status="confirmed"), 200
+    return framed(answer.list, kept("embed/confirmed.html", list=answer.list)), 200
+
+
+def _wrong_code(mailing_list: ListView, form: CodeForm, entered: Entered) -> tuple[Response, int]:
+    """The code was not right, or there were too many: the link in the mail works in any case."""
+    if entered is Entered.TOO_OFTEN:
+        status, headers = 429, {"Retry-After": str(int(codes.LIFE.total_seconds()))}
+        message = _("That was too often. Please use the link in the email instead.")
+    else:
+        status, headers = 422, {}
+        message = _(
+            "That code isn’t right, or no longer good. Please check it, or press the button in the email."
+        )
+    if for_script():
+        response = problem(status, _("The code was not taken"), message, errors={"code": message})
+    else:
+        page = check_inbox(mailing_list, form.email.data or "", framed=True, error=message)
+        response = framed(mailing_list, page)
+    response.headers.extend(headers)
+    return response, status
 
 
 @public.get("/unsubscribe")
 def ask_for_link() -> str:
     """The form for those who have no mail of ours at hand."""
+    speak_for(None)
     return render_template("public/find_link.html", form=None, damaged=False)
 
 
@@ -98,8 +155,11 @@ def ask_for_link() -> str:
 @csrf.exempt
 def send_link() -> tuple[str, int]:
     """Send the links of an address to it: the same answer for every address."""
+    speak_for(None)
     form = AddressForm(submitted(request))
     if not form.validate():
         return render_template("public/find_link.html", form=form, damaged=False), 422
-    writer().run(send_links, form.address)
+    waits = writer().run(send_links, LinkRequest(form.address, network(request.remote_addr)))
+    if waits is not None:
+        raise TooManyRequests(retry_after=waits)
     return render_template("public/link_sent.html", address=form.address.text), 200

@@ -18,6 +18,7 @@ def seen(request: Request, way: str) -> Seen:
     """The evidence that a request leaves (checklist D11)."""
     return Seen(
         way=way,
+        origin=origin(request),
         page=page(request),
         network=network(request.remote_addr),
         agent=_line(request.headers.get("User-Agent"), 300),
@@ -39,6 +40,31 @@ def page(request: Request) -> str | None:
             path = _TOKEN.sub(r"\1", parts.path)
             return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{path}"[:500]
     return None
+
+
+def origin(request: Request) -> str | None:
+    """The site that a form was sent from, as its browser names it; None where it does not (E4)."""
+    named = _line(request.headers.get("Origin"), 300)
+    if named is None:
+        named = page(request)
+    try:
+        parts = urlsplit(named or "")
+    except ValueError:
+        return None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return None
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"[:300]
+
+
+def wider_network(address: str | None) -> str | None:
+    """The IPv6 /48 around an address: what one customer of a provider may be given (A2)."""
+    try:
+        parsed = ipaddress.ip_address((address or "").partition("%")[0])
+    except ValueError:
+        return None
+    if parsed.version == 4 or parsed.ipv4_mapped is not None:
+        return None
+    return str(ipaddress.ip_network((parsed, 48), strict=False))
 
 
 def network(address: str | None) -> str | None:

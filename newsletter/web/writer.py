@@ -14,10 +14,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import structlog
-from flask import Flask
+from flask import Flask, current_app
 from sqlalchemy.exc import DBAPIError
 
 from newsletter.database import Conflict, DatabaseNotReady, first_line, is_disconnect, write_transaction
@@ -129,3 +129,8 @@ class Writer:
                 for use_case, jobs in groupby(group, key=lambda job: job.use_case):
                     results += use_case(session, self._settings, now, [job.item for job in jobs])
         return results
+
+
+def writer() -> Writer:
+    """The writer of this process."""
+    return cast("Writer", current_app.extensions["newsletter.writer"])

@@ -257,6 +257,7 @@ def test_e1_these_views_and_no_others_are_exempt_from_form_protection(on_sqlite:
     from newsletter.extensions import csrf
 
     assert csrf._exempt_views == {
+        "newsletter.web.public.take_code",
         "newsletter.web.public.take_sign_up",
         "newsletter.web.public.send_link",
         "newsletter.web.doors.press_confirm",

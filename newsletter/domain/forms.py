@@ -1,0 +1,82 @@
+"""What a form carries to show how it was sent: a token of when it was drawn, and one of a pressed button.
+
+Neither proves who sends it; a form without any is taken all the same, within stricter limits (E2, E3).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from itsdangerous import BadData
+
+from newsletter.domain.signing import SignerAt
+
+FORM_LIFE = timedelta(hours=24)
+STEP_LIFE = timedelta(hours=1)
+QUICKEST = timedelta(seconds=2)  # no person types an address faster (A5)
+_LONGEST = 300
+
+
+@dataclass(frozen=True)
+class FormToken:
+    """A form of ours that was drawn `age` ago. `id` tells it from others, so that its uses can be counted."""
+
+    id: str
+    age: timedelta
+
+    @property
+    def too_fast(self) -> bool:
+        return self.age < QUICKEST
+
+
+class FormTokens:
+    """Makes and reads them. `keys` oldest first: the last one signs, all verify."""
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        self._keys = tuple(keys)
+
+    def form(self, slug: str, *, now: datetime) -> str:
+        """A token for one drawing of a list's form."""
+        return self._form(slug, now).sign(secrets.token_urlsafe(9)).decode()
+
+    def read_form(self, token: str | None, slug: str, *, now: datetime) -> FormToken | None:
+        """The token, where it is ours, for this list, and fresh."""
+        signer = self._form(slug, now)
+        if not token or len(token) > _LONGEST:
+            return None
+        try:
+            value, signed_at = signer.unsign(token, return_timestamp=True)
+        except (BadData, ValueError):
+            return None
+        age = now.replace(microsecond=0) - signed_at
+        # A clock that is ahead may have signed it: as good as a fresh one.
+        return FormToken(value.decode(), max(age, timedelta())) if age <= FORM_LIFE else None
+
+    def step(self, slug: str, identity: str, *, now: datetime) -> str:
+        """A token for the button of the page that asks for one more step, for one address."""
+        return self._step(slug, now).sign(_digest(identity)).decode()
+
+    def read_step(self, token: str | None, slug: str, identity: str, *, now: datetime) -> bool:
+        """Whether the button was one of ours, for this list and address, and is fresh."""
+        signer = self._step(slug, now)
+        if not token or len(token) > _LONGEST:
+            return False
+        try:
+            value, signed_at = signer.unsign(token, return_timestamp=True)
+        except (BadData, ValueError):
+            return False
+        return value.decode() == _digest(identity) and now - signed_at <= STEP_LIFE
+
+    def _form(self, slug: str, now: datetime) -> SignerAt:
+        return SignerAt(self._keys, f"newsletter.form.v1:{slug}", now)
+
+    def _step(self, slug: str, now: datetime) -> SignerAt:
+        return SignerAt(self._keys, f"newsletter.step.v1:{slug}", now)
+
+
+def _digest(identity: str) -> str:
+    return hashlib.sha256(identity.encode()).hexdigest()[:32]
