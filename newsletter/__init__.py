@@ -27,8 +27,9 @@ from newsletter.web.errors import register_errors
 from newsletter.web.guards import register_guards
 from newsletter.web.health import health
 from newsletter.web.languages import register_languages
-from newsletter.web.limiting import RedisLimit
+from newsletter.web.limiting import Limits
 from newsletter.web.mailbox import mailbox
+from newsletter.web.metrics import metrics
 from newsletter.web.origins import register_origins
 from newsletter.web.proofs import Proofs
 from newsletter.web.public import public
@@ -72,10 +73,10 @@ def create_app(settings: Settings | None = None) -> Flask:
         ),
     )
     app.extensions["newsletter.writer"] = Writer(app, settings)
-    app.extensions["newsletter.redis_limit"] = RedisLimit(settings)
+    app.extensions["newsletter.limits"] = Limits(settings)
     app.extensions["newsletter.proofs"] = Proofs(settings.secret_keys)
     app.extensions["newsletter.surges"] = Surges()
-    for blueprint in (public, embeds, doors, health, mailbox):
+    for blueprint in (public, embeds, doors, health, metrics, mailbox):
         app.register_blueprint(blueprint)
     register_languages(app)
     register_guards(app, settings)

@@ -78,6 +78,16 @@ class Attempt:
     pressed: bool
 
 
+@dataclass(frozen=True)
+class Surge:
+    """How many sign-ups are tried in a stretch of time, how many are usual, and what follows: the level of
+    the surge, where 0 is calm."""
+
+    demand: float
+    limit: int
+    level: int
+
+
 def cost_at(level: int) -> int:
     """What a challenge costs at a level of surge, in rounds of key derivation a try."""
     return 2000 << level
@@ -115,7 +125,7 @@ class Guard:
         if not (self._is_fresh(attempt.form) and attempt.at_home):
             counted.append((self._list(), (attempt.slug,)))
         hits = [(item, names, self._hit(item, *names)) for item, names in counted]
-        level = max(self._level(item) for item in self._fuses(attempt.domain))
+        level = max(self._count(item) for item in self._fuses(attempt.domain))
 
         beyond = [(i, n) for i, n, number in hits[: len(attempt.networks)] if number > _REFUSED * i.amount]
         if beyond:
@@ -129,12 +139,14 @@ class Guard:
         seconds = self._seconds(over) if over else self._left(self._surge) if level else QUICKEST.seconds
         return Verdict(Answer.STEP, seconds, level, self._may_press(near, level))
 
-    def level(self) -> int:
-        """How high the surge over all lists is now."""
-        return self._level(self._all(), hit=False)
+    def surge(self) -> Surge:
+        """How it stands with all lists now."""
+        item = self._all()
+        demand = self._demand(item, self._storage.get(self._windows(item)[1]))
+        return Surge(demand, item.amount, _level(demand, item))
 
-    def level_keys(self) -> list[str]:
-        """The counts that `level` asks for."""
+    def surge_keys(self) -> list[str]:
+        """The counts that `surge` asks for."""
         return list(self._windows(self._all()))
 
     def _is_fresh(self, form: FormToken | None) -> bool:
@@ -166,14 +178,16 @@ class Guard:
     def _hit(self, item: RateLimitItem, *names: str) -> int:
         return self._storage.incr(item.key_for(*names), item.get_expiry())
 
-    def _level(self, item: RateLimitItem, *, hit: bool = True) -> int:
-        """The level of one fuse: attempts in the last stretch of time, against what is allowed."""
-        before, present = self._windows(item)
-        hits = self._storage.incr(present, 2 * item.get_expiry()) if hit else self._storage.get(present)
-        # The part of the stretch before that a window ending now still covers.
+    def _count(self, item: RateLimitItem) -> int:
+        """Count one attempt for a fuse; returns its level."""
+        hits = self._storage.incr(self._windows(item)[1], 2 * item.get_expiry())
+        return _level(self._demand(item, hits), item)
+
+    def _demand(self, item: RateLimitItem, hits: int) -> float:
+        """How many attempts a stretch of time that ends now holds: those since the present one began, and the
+        part of the one before that it still covers."""
         weight = 1 - self._now % item.get_expiry() / item.get_expiry()
-        demand = hits + weight * self._storage.get(before)
-        return min(HIGHEST_LEVEL, 1 + int(log2(demand / item.amount))) if demand > item.amount else 0
+        return hits + weight * self._storage.get(self._windows(item)[0])
 
     def _windows(self, item: RateLimitItem) -> tuple[str, str]:
         number = int(self._now // item.get_expiry())
@@ -210,6 +224,10 @@ class Guard:
 
     def _all(self) -> RateLimitItem:
         return _item(self._surge, "all")
+
+
+def _level(demand: float, item: RateLimitItem) -> int:
+    return min(HIGHEST_LEVEL, 1 + int(log2(demand / item.amount))) if demand > item.amount else 0
 
 
 def _item(limit: Limit, name: str, *, times: int = 1, share: int = 1) -> RateLimitItem:

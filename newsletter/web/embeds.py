@@ -14,14 +14,12 @@ from flask import Blueprint, Response, jsonify, request
 from flask_babel import gettext as _
 
 from newsletter.domain.languages import LANGUAGES, direction
-from newsletter.extensions import db
 from newsletter.parts import parts
-from newsletter.services.counting import DatabaseStorage
-from newsletter.services.guard import Guard
 from newsletter.services.lists import ListView
 from newsletter.web.assets import FOLDER, KEEP_LONG
 from newsletter.web.finding import find_list
 from newsletter.web.languages import speak_for
+from newsletter.web.limiting import limits
 from newsletter.web.origins import framed
 from newsletter.web.pages import form_page, form_token
 from newsletter.web.proofs import proofs
@@ -122,14 +120,8 @@ def _texts(mailing_list: ListView, language: str) -> dict[str, str]:
 def challenge(slug: str) -> Response:
     """A challenge for a proof of work, at what it costs now; ALTCHA's own widget may ask for it, too (A6)."""
     find_list(slug)
-    settings, now = parts().settings, datetime.now(UTC)
-    level = 0
-    if settings.signup_limit is not None:
-        counts = DatabaseStorage(db.session(), now)
-        guard = Guard(settings, counts, now)
-        counts.load(guard.level_keys())
-        level = guard.level()
-    return jsonify(proofs().challenge(level, now=now))
+    surge = limits().surge()
+    return jsonify(proofs().challenge(surge.level if surge else 0, now=datetime.now(UTC)))
 
 
 @embeds.get("/embed/<slug>")

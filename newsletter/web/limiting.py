@@ -1,4 +1,4 @@
-"""The guard's counts, kept in Redis where the settings name one."""
+"""Where the guard's counts are: in Redis where the settings name one, else in the database."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from limits.storage import Storage, storage_from_string
 
 from newsletter.extensions import db
 from newsletter.services import lists
-from newsletter.services.guard import Guard
-from newsletter.services.subscribe import SignUp, attempt
+from newsletter.services.counting import DatabaseStorage
+from newsletter.services.guard import Guard, Surge
+from newsletter.services.sign_ups import SignUp, attempt
 from newsletter.settings import Settings
 
 log = structlog.get_logger()
 
 
-class RedisLimit:
-    """Judges sign-ups by counts in Redis, where there is one in the settings."""
+class Limits:
+    """Judges sign-ups by counts in Redis, where there is one, and knows how high a surge is."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -46,7 +47,22 @@ class RedisLimit:
             log.error("redis_away", error=str(error.storage_error))
             return sign_up
 
+    def surge(self) -> Surge | None:
+        """How high a surge is now; None where limits are off."""
+        now = datetime.now(UTC)
+        if self._settings.signup_limit is None:
+            return None
+        if self._storage is not None:
+            try:
+                return Guard(self._settings, self._storage, now).surge()
+            except StorageError as error:
+                log.error("redis_away", error=str(error.storage_error))
+        counts = DatabaseStorage(db.session(), now)
+        guard = Guard(self._settings, counts, now)
+        counts.load(guard.surge_keys())
+        return guard.surge()
 
-def redis_limit() -> RedisLimit:
-    """That of this process."""
-    return cast("RedisLimit", current_app.extensions["newsletter.redis_limit"])
+
+def limits() -> Limits:
+    """Those of this process."""
+    return cast("Limits", current_app.extensions["newsletter.limits"])

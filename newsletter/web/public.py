@@ -17,12 +17,13 @@ from newsletter.services.enter_code import Code, Entered, enter_code
 from newsletter.services.guard import Answer
 from newsletter.services.lists import ListView
 from newsletter.services.send_links import LinkRequest, send_links
-from newsletter.services.subscribe import SignUp, subscribe
+from newsletter.services.sign_ups import SignUp
+from newsletter.services.subscribe import subscribe
 from newsletter.web.errors import NoSuchList, for_script, problem
 from newsletter.web.finding import find_list
 from newsletter.web.forms import AddressForm, CodeForm, SignUpForm, submitted
 from newsletter.web.languages import speak_for
-from newsletter.web.limiting import redis_limit
+from newsletter.web.limiting import limits
 from newsletter.web.origins import about, framed
 from newsletter.web.pages import check_inbox, form_page, form_token, kept
 from newsletter.web.proofs import proofs
@@ -59,7 +60,7 @@ def take_sign_up(slug: str) -> Response | tuple[Response | str, int]:
     form = SignUpForm(submitted(request))
     if not form.validate():
         return _refuse(slug, form)
-    outcome = writer().run(subscribe, redis_limit().judged(_sign_up(slug, form)))
+    outcome = writer().run(subscribe, limits().judged(_sign_up(slug, form)))
     mailing_list, verdict = outcome.list, outcome.verdict
     if mailing_list is None:
         raise NoSuchList

@@ -23,7 +23,8 @@ from newsletter.services.confirm import Answer, Press, confirm
 from newsletter.services.evidence import Seen
 from newsletter.services.purge import purge
 from newsletter.services.renew import renew
-from newsletter.services.subscribe import SignUp, subscribe
+from newsletter.services.sign_ups import SignUp
+from newsletter.services.subscribe import subscribe
 from newsletter.services.unsubscribe import Leave, unsubscribe
 from tests.support.service import Service
 

@@ -11,7 +11,8 @@ import pytest
 from newsletter.domain.addresses import parse_address
 from newsletter.services.evidence import Seen
 from newsletter.services.guard import HIGHEST_LEVEL, cost_at
-from newsletter.services.subscribe import Outcome, SignUp, subscribe
+from newsletter.services.sign_ups import SignUp
+from newsletter.services.subscribe import Outcome, subscribe
 from tests.integration.test_limits import limited_by
 from tests.integration.test_steps import URL, hidden, script
 from tests.support.altcha import solved
@@ -48,6 +49,10 @@ def test_a1_a_thousand_victims_from_a_thousand_networks_blow_the_fuse(
     events = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
     alarms = [event["height"] for event in events if event["event"] == "surge"]
     assert alarms == [1, 2, 3, 4]
+
+    figures = fused.client.get("/metrics").text
+    assert "newsletter_surge_height 4.0" in figures
+    assert "newsletter_surge_limit 60.0" in figures
 
     # A reader with a browser still gets through, and so does one without script.
     asked = script(fused, email="reader@gmail.com")
@@ -165,3 +170,10 @@ def test_a1_confirmations_say_that_a_form_caused_them(service: Service) -> None:
     service.sign_up()
 
     assert service.mail_to()[0].message.get_all("Form-Sub") == ["v=1"]
+
+
+def test_figures_are_for_near_machines_alone(on_sqlite: Service) -> None:
+    far = on_sqlite.client.get("/metrics", environ_base={"REMOTE_ADDR": "93.184.216.34"})
+
+    assert far.status_code == 404
+    assert on_sqlite.client.get("/metrics", environ_base={"REMOTE_ADDR": "10.0.0.7"}).status_code == 200

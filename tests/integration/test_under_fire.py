@@ -214,7 +214,8 @@ def test_a_database_that_goes_away_gives_503_and_comes_back_by_itself(
 def test_one_faulty_sign_up_does_not_harm_those_that_are_written_with_it(service: Service) -> None:
     from newsletter.domain.addresses import Address, parse_address
     from newsletter.services.evidence import Seen
-    from newsletter.services.subscribe import SignUp, subscribe
+    from newsletter.services.sign_ups import SignUp
+    from newsletter.services.subscribe import subscribe
     from newsletter.web.writer import Writer
 
     writer = Writer(service.app, service.settings)

@@ -1,0 +1,78 @@
+"""A sign-up as it comes in, and the verdict on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from newsletter.domain.addresses import Address
+from newsletter.domain.forms import FormToken
+from newsletter.domain.languages import choose
+from newsletter.services.counting import DatabaseStorage
+from newsletter.services.evidence import Seen
+from newsletter.services.guard import Answer, Attempt, Guard, Proof, Verdict
+from newsletter.services.lists import ListView
+from newsletter.settings import Settings
+
+
+@dataclass(frozen=True)
+class SignUp:
+    """What a visitor sent, checked. `locale` is the language that the form asks for, `speaks` are those of
+    the browser. `form`, `proof` and `pressed` show how it was sent; `trapped` says that the field was filled
+    which no person sees. `verdict` is there where it was judged already."""
+
+    slug: str
+    address: Address
+    name: str | None
+    locale: str | None
+    seen: Seen
+    speaks: tuple[str, ...] = ()
+    wider_network: str | None = None
+    form: FormToken | None = None
+    proof: Proof | None = None
+    pressed: bool = False
+    trapped: bool = False
+    verdict: Verdict | None = None
+
+    def language(self, mailing_list: ListView) -> str:
+        """The language in which it was asked for, and will be answered."""
+        return choose(self.locale, mailing_list.locale, self.speaks)
+
+
+def judge_all(
+    counts: DatabaseStorage,
+    settings: Settings,
+    now: datetime,
+    sign_ups: Sequence[SignUp],
+    known: dict[str, ListView],
+) -> list[Verdict]:
+    """The verdict on each sign-up: what was judged before, else by the counts of the database."""
+    if settings.signup_limit is None:
+        return [Verdict(Answer.TAKE)] * len(sign_ups)
+    judge = Guard(settings, counts, now)
+    attempts = [
+        attempt(settings, sign_up, known[sign_up.slug])
+        if sign_up.verdict is None and sign_up.slug in known
+        else None
+        for sign_up in sign_ups
+    ]
+    counts.load({key for tried in attempts if tried is not None for key in judge.keys(tried)})
+    return [
+        judge.judge(tried) if tried is not None else sign_up.verdict or Verdict(Answer.TAKE)
+        for sign_up, tried in zip(sign_ups, attempts, strict=True)
+    ]
+
+
+def attempt(settings: Settings, sign_up: SignUp, mailing_list: ListView) -> Attempt:
+    """A sign-up as the guard weighs it."""
+    networks = (sign_up.seen.network or "unknown", sign_up.wider_network)
+    return Attempt(
+        slug=sign_up.slug,
+        domain=sign_up.address.domain,
+        networks=tuple(network for network in networks if network is not None),
+        at_home=sign_up.seen.origin in (settings.base_url, *mailing_list.sites),
+        form=sign_up.form,
+        proof=sign_up.proof,
+        pressed=sign_up.pressed,
+    )
