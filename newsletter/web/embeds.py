@@ -128,7 +128,7 @@ def challenge(slug: str) -> Response:
 def frame(slug: str) -> Response:
     """The form for an iframe."""
     mailing_list = find_list(slug)
-    return framed(mailing_list, form_page("embed/frame.html", mailing_list))
+    return framed(form_page("embed/frame.html", mailing_list))
 
 
 @embeds.get("/lists/<slug>/embed")

@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, NotFound, SecurityError
 
 from newsletter.database import first_line
+from newsletter.web.origins import framed, is_in_frame
 from newsletter.web.writer import Unavailable
 
 log = structlog.get_logger()
@@ -80,6 +81,11 @@ def _fault(_error: Exception) -> Response:
 def _answer(status: int, title: str, message: str) -> Response:
     if for_script():
         return problem(status, title, message)
+    if is_in_frame():
+        slug = (request.view_args or {}).get("slug")
+        response = framed(render_template("embed/error.html", title=title, message=message, slug=slug))
+        response.status_code = status
+        return response
     return Response(render_template("public/error.html", title=title, message=message), status=status)
 
 

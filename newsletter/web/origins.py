@@ -27,16 +27,23 @@ def about(mailing_list: ListView) -> ListView:
     return mailing_list
 
 
-def ancestors(mailing_list: ListView) -> str:
-    """The `frame-ancestors` of a list's framed pages."""
-    return " ".join(("'self'", *mailing_list.sites)) if mailing_list.sites else "*"
+def in_frame() -> None:
+    """Remember that this request comes out of our frame: what goes wrong is to be shown in it, too."""
+    g.in_frame = True
 
 
-def framed(mailing_list: ListView, page: str) -> Response:
-    """A page that the list's sites may frame. Its script speaks to the page around it, and to us."""
+def is_in_frame() -> bool:
+    return bool(g.get("in_frame"))
+
+
+def framed(page: str) -> Response:
+    """A page that the sites of this request's list may frame; its script speaks to the page around it. An
+    error that comes before the list is known may be framed by all."""
+    mailing_list: ListView | None = g.get("mailing_list")
+    sites = " ".join(("'self'", *mailing_list.sites)) if mailing_list and mailing_list.sites else "*"
     policy = (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        f"form-action 'self'; base-uri 'none'; frame-ancestors {ancestors(mailing_list)}"
+        f"form-action 'self'; base-uri 'none'; frame-ancestors {sites}"
     )
     return Response(page, headers={"Content-Security-Policy": policy})
 

@@ -24,7 +24,7 @@ from newsletter.web.finding import find_list
 from newsletter.web.forms import AddressForm, CodeForm, SignUpForm, submitted
 from newsletter.web.languages import speak_for
 from newsletter.web.limiting import limits
-from newsletter.web.origins import about, framed
+from newsletter.web.origins import about, framed, in_frame, is_in_frame
 from newsletter.web.pages import check_inbox, form_page, form_token, kept
 from newsletter.web.proofs import proofs
 from newsletter.web.seeing import network, seen, wider_network
@@ -58,6 +58,8 @@ def show_list(slug: str) -> str:
 def take_sign_up(slug: str) -> Response | tuple[Response | str, int]:
     """Take a sign-up. The answer depends on what was sent, never on what is known (law 5, A7)."""
     form = SignUpForm(submitted(request))
+    if form.way.data == "frame":
+        in_frame()
     if not form.validate():
         return _refuse(slug, form)
     outcome = writer().run(subscribe, limits().judged(_sign_up(slug, form)))
@@ -74,8 +76,8 @@ def take_sign_up(slug: str) -> Response | tuple[Response | str, int]:
         return jsonify(status="check_inbox"), 202
     if form.next.data in mailing_list.return_urls:
         return Response(status=303, headers={"Location": form.next.data})
-    if form.way.data == "frame":
-        return framed(mailing_list, check_inbox(mailing_list, form.address.text, framed=True)), 200
+    if is_in_frame():
+        return framed(check_inbox(mailing_list, form.address.text, framed=True)), 200
     return check_inbox(mailing_list, form.address.text, suggestion=suggest(form.address.text)), 200
 
 
@@ -103,8 +105,8 @@ def _refuse(slug: str, form: SignUpForm) -> tuple[Response | str, int]:
         errors = {name: " ".join(messages) for name, messages in form.errors.items()}
         return problem(422, _("The form needs a change"), " ".join(errors.values()), errors=errors), 422
     context = {"list": mailing_list, "form": form, "form_token": form_token(mailing_list)}
-    if form.way.data == "frame":
-        return framed(mailing_list, render_template("embed/frame.html", **context)), 422
+    if is_in_frame():
+        return framed(render_template("embed/frame.html", **context)), 422
     return render_template("public/list.html", **context), 422
 
 
@@ -113,6 +115,7 @@ def _refuse(slug: str, form: SignUpForm) -> tuple[Response | str, int]:
 def take_code(slug: str) -> tuple[Response | str, int]:
     """Confirm by the code of the mail, on the page where the sign-up was made."""
     form = CodeForm(submitted(request))
+    in_frame()
     if not form.validate():
         return _wrong_code(find_list(slug, locale=form.locale.data), form, Entered.WRONG)
     answer = writer().run(enter_code, Code(slug, form.address, form.code.data or "", seen(request, "code")))
@@ -123,7 +126,7 @@ def take_code(slug: str) -> tuple[Response | str, int]:
         return _wrong_code(answer.list, form, answer.entered)
     if for_script():
         return jsonify(status="confirmed"), 200
-    return framed(answer.list, kept("embed/confirmed.html", list=answer.list)), 200
+    return framed(kept("embed/confirmed.html", list=answer.list)), 200
 
 
 def _wrong_code(mailing_list: ListView, form: CodeForm, entered: Entered) -> tuple[Response, int]:
@@ -140,7 +143,7 @@ def _wrong_code(mailing_list: ListView, form: CodeForm, entered: Entered) -> tup
         response = problem(status, _("The code was not taken"), message, errors={"code": message})
     else:
         page = check_inbox(mailing_list, form.email.data or "", framed=True, error=message)
-        response = framed(mailing_list, page)
+        response = framed(page)
     response.headers.extend(headers)
     return response, status
 

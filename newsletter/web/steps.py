@@ -16,7 +16,7 @@ from newsletter.services.guard import Verdict
 from newsletter.services.lists import ListView
 from newsletter.web.errors import for_script, problem
 from newsletter.web.forms import SignUpForm
-from newsletter.web.origins import framed
+from newsletter.web.origins import framed, is_in_frame
 from newsletter.web.proofs import proofs
 
 # What the visitor sent is sent again with the step.
@@ -36,7 +36,7 @@ def one_more_step(mailing_list: ListView, form: SignUpForm, verdict: Verdict) ->
         response = problem(429, _("One more step"), detail, challenge=challenge)
     else:
         page = render_template(
-            "embed/step.html" if form.way.data == "frame" else "public/step.html",
+            "embed/step.html" if is_in_frame() else "public/step.html",
             list=mailing_list,
             action=url_for("public.take_sign_up", slug=mailing_list.slug),
             kept={name: form[name].data for name in _KEPT if form[name].data},
@@ -45,8 +45,8 @@ def one_more_step(mailing_list: ListView, form: SignUpForm, verdict: Verdict) ->
             may_press=verdict.may_press,
             minutes=-(-verdict.seconds // 60),
         )
-        response = framed(mailing_list, page)
-        if form.way.data != "frame":
+        response = framed(page)
+        if not is_in_frame():
             # Browsers hold a form to this policy even where its answer leads on (A10).
             actions = " ".join(
                 ("'self'", *(url for url in mailing_list.return_urls if url == form.next.data))

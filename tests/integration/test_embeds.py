@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import json
 import re
+from collections.abc import Callable
 
 import pytest
 from werkzeug.test import TestResponse
@@ -258,3 +259,17 @@ def test_a_frame_script_that_asks_in_json_may_send_all_fields(on_sqlite: Service
     assert answer.status_code == 202
     assert on_sqlite.one("SELECT way FROM consent_events") == "element"
     assert json.loads(answer.data) == {"status": "check_inbox"}
+
+
+def test_what_goes_wrong_in_the_frame_is_shown_in_the_frame(make_service: Callable[..., Service]) -> None:
+    service = make_service("sqlite", NEWSLETTER_SIGNUP_LIMIT="1/hour")
+    service.command("lists", "edit", "daily", "--site", SITE)
+    answers = [
+        service.client.post(URL, data={"email": f"u{n}@example.org", "way": "frame"}) for n in range(6)
+    ]
+
+    assert [answer.status_code for answer in answers] == [200] + [429] * 5
+    for answer in answers:
+        assert f"frame-ancestors 'self' {SITE}" in answer.headers["Content-Security-Policy"]
+        assert 'class="framed"' in answer.text
+    assert "/embed/daily" in answers[-1].text
