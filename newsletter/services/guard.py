@@ -5,8 +5,8 @@ what is known of its address. Counts go into a storage of the `limits` library: 
 transaction of the sign-ups themselves, or Redis.
 
 A surge of sign-ups over all lists, or for one receiving domain, blows a fuse: everybody is then asked for
-one more step, whose cost doubles as the surge does. Attempts are counted, whether they were let in or not,
-so an attack that goes on keeps the fuse blown, and it mends itself as soon as the attack ends.
+one more step, which takes twice the work whenever the surge has doubled. Attempts are counted, whether they
+were let in or not, so an attack that goes on keeps the fuse blown, and it mends when the attack ends.
 """
 
 from __future__ import annotations
@@ -58,10 +58,11 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Proof:
-    """A solved challenge: what tells it from others, what its solution cost, and for how long it is good."""
+    """A solved challenge: what tells it from others, for which level of surge it was made, and for how long
+    it is good."""
 
     id: str
-    cost: int
+    level: int
     seconds: int
 
 
@@ -86,11 +87,6 @@ class Surge:
     demand: float
     limit: int
     level: int
-
-
-def cost_at(level: int) -> int:
-    """What a challenge costs at a level of surge, in rounds of key derivation a try."""
-    return 2000 << level
 
 
 class Guard:
@@ -156,7 +152,7 @@ class Guard:
     def _solved(self, proof: Proof | None, level: int) -> bool:
         """Whether a proof is worth what is asked now, and was not used before. Who began before the surge
         grew by one step is not asked again."""
-        if proof is None or proof.cost < cost_at(max(level - 1, 0)):
+        if proof is None or proof.level < level - 1:
             return False
         return self._hit(_spent(proof), proof.id) == 1
 

@@ -16,12 +16,14 @@ from typing import Any, cast
 from altcha import Payload, create_challenge, verify_solution
 from flask import current_app
 
-from newsletter.services.guard import Proof, cost_at
+from newsletter.services.guard import Proof
 
 LIFE = timedelta(minutes=10)
 _ALGORITHM = "PBKDF2/SHA-256"  # what every browser brings
-# How many tries a solution takes: enough to be work, close enough together to take everybody equally long.
-_FEWEST, _MOST = 60, 120
+# What one try costs: a browser makes many, we make one for each challenge. So a surge raises their number.
+_ROUNDS = 1000
+# How many tries a solution takes in calm: enough to be work, and about the same for everybody.
+_FEWEST, _MOST = 100, 200
 _LONGEST = 4096
 
 
@@ -36,9 +38,10 @@ class Proofs:
         secret, key_secret = self._secrets[-1]
         made = create_challenge(
             _ALGORITHM,
-            cost_at(level),
-            counter=_FEWEST + secrets.randbelow(_MOST - _FEWEST + 1),
+            _ROUNDS,
+            counter=(_FEWEST << level) + secrets.randbelow((_MOST - _FEWEST << level) + 1),
             expires_at=now + LIFE,
+            data={"level": level},
             hmac_secret=secret,
             hmac_key_secret=key_secret,
         )
@@ -52,7 +55,9 @@ class Proofs:
             if verify_solution(payload, secret, hmac_key_secret=key_secret).verified:
                 challenge = Payload.from_base64(payload).challenge
                 identifier = hashlib.sha256(f"{challenge.signature}".encode()).hexdigest()[:32]
-                return Proof(identifier, challenge.parameters.cost, int(LIFE.total_seconds()))
+                return Proof(
+                    identifier, (challenge.parameters.data or {})["level"], int(LIFE.total_seconds())
+                )
         return None
 
 

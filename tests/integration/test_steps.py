@@ -121,6 +121,9 @@ def _altered(payload: str, change: Callable[[dict[str, Any]], object]) -> str:
 
 BAD_PROOFS: dict[str, Callable[[str], str]] = {
     "cheaper": lambda p: _altered(p, lambda c: c["challenge"]["parameters"].update(cost=1)),
+    "of a higher level": lambda p: _altered(
+        p, lambda c: c["challenge"]["parameters"].update(data={"level": 4})
+    ),
     "longer lived": lambda p: _altered(p, lambda c: c["challenge"]["parameters"].update(expiresAt=2**33)),
     "never expiring": lambda p: _altered(p, lambda c: c["challenge"]["parameters"].pop("expiresAt")),
     "another algorithm": lambda p: _altered(
