@@ -24,6 +24,7 @@ from newsletter.web.doors import doors
 from newsletter.web.errors import register_errors
 from newsletter.web.guards import register_guards
 from newsletter.web.health import health
+from newsletter.web.languages import register_languages
 from newsletter.web.limiting import RedisLimit
 from newsletter.web.mailbox import mailbox
 from newsletter.web.public import public
@@ -69,6 +70,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     for blueprint in (public, doors, health, mailbox):
         app.register_blueprint(blueprint)
     register_guards(app, settings)
+    register_languages(app)
     register_assets(app)
     register_errors(app)
     register_commands(app)

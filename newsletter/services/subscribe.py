@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from newsletter.database import Conflict, table_of
 from newsletter.domain.addresses import Address
 from newsletter.domain.ids import new_id
+from newsletter.domain.languages import choose
 from newsletter.domain.lifecycle import Event, State, move
 from newsletter.domain.resending import earliest_next
 from newsletter.models import Subscriber, Subscription, Wording
@@ -40,8 +41,13 @@ class SignUp:
     slug: str
     address: Address
     name: str | None
-    locale: str
+    locale: str | None  # the language that the form asks for
     seen: Seen
+    accepted: tuple[str, ...] = ()  # the languages that the browser takes, in its order
+
+    def language(self, mailing_list: ListView) -> str:
+        """The language in which the visitor was and will be spoken to."""
+        return choose(self.locale, mailing_list.locale, self.accepted)
 
 
 @dataclass
@@ -90,7 +96,7 @@ def _standings(
             "address": sign_up.address.text,
             "identity": sign_up.address.identity,
             "name": sign_up.name,
-            "locale": sign_up.locale,
+            "locale": sign_up.language(known[sign_up.slug]),
             "attributes": {},
             "created_at": now,
         }
@@ -150,7 +156,7 @@ def _apply(
                 Event.SIGN_UP,
                 now,
                 sign_up.seen,
-                wording=mailing_list.wording.digest,
+                wording=mailing_list.wording_in(sign_up.language(mailing_list)).digest,
                 message_id=mail["message_id"] if mail else None,
             )
         )
@@ -172,7 +178,11 @@ def _apply(
                 "generation": standing.generation,
                 "asked_at": now,
             }
-    wordings = {known[sign_up.slug].wording for sign_up in sign_ups}
+    wordings = {
+        mailing_list.wording_in(sign_up.language(mailing_list))
+        for sign_up in sign_ups
+        for mailing_list in [known[sign_up.slug]]
+    }
     _ADD_WORDINGS.run(
         session,
         [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from flask import Blueprint, Response, current_app, jsonify, render_template, request
+from flask_babel import gettext
 from werkzeug.exceptions import TooManyRequests
 
 from newsletter.domain.typos import suggest
@@ -16,14 +17,13 @@ from newsletter.services.send_links import send_links
 from newsletter.services.subscribe import SignUp, subscribe
 from newsletter.web.errors import NoSuchList, for_script, problem
 from newsletter.web.forms import AddressForm, SignUpForm, submitted
+from newsletter.web.languages import accepted, asked_for, speak_for
 from newsletter.web.limiting import RedisLimit
 from newsletter.web.pages import check_inbox, kept
 from newsletter.web.seeing import seen
 from newsletter.web.writer import Writer
 
 public = Blueprint("public", __name__)
-
-_LOCALE = "en"
 
 
 def writer() -> Writer:
@@ -42,6 +42,7 @@ def front() -> str:
     mailing_list = lists.default(db.session())
     if mailing_list is None:
         raise NoSuchList
+    speak_for(mailing_list)
     return kept("public/front.html", list=mailing_list, form=None)
 
 
@@ -49,6 +50,7 @@ def front() -> str:
 def show_list(slug: str) -> str:
     """A list's own page."""
     mailing_list = _list(slug)
+    speak_for(mailing_list)
     return kept("public/list.html", list=mailing_list, form=None)
 
 
@@ -64,27 +66,39 @@ def _list(slug: str) -> ListView:
 def take_sign_up(slug: str) -> tuple[Response | str, int]:
     """Take a sign-up. The answer depends on what was typed, never on what is known (law 5, A7)."""
     wants_json = for_script()
-    form = SignUpForm(submitted(request))
+    sent = submitted(request)
+    asked = asked_for(sent.get("locale"))
+    form = SignUpForm(sent)
     if not form.validate():
-        return _refuse(slug, form, wants_json=wants_json)
+        return _refuse(slug, form, asked, wants_json=wants_json)
     sign_up = SignUp(
-        slug, form.address, form.name.data or None, _LOCALE, seen(request, "script" if wants_json else "form")
+        slug,
+        form.address,
+        form.name.data or None,
+        asked,
+        seen(request, "script" if wants_json else "form"),
+        accepted(),
     )
     taken = redis_limit().exceeded(sign_up.seen.network) or writer().run(subscribe, sign_up)
     if taken is None:
         raise NoSuchList
     if isinstance(taken, TooOften):
         raise TooManyRequests(retry_after=taken.seconds)
+    speak_for(taken, asked)
     if wants_json:
         return jsonify(status="check_inbox"), 202
     return check_inbox(taken, form.address.text, suggestion=suggest(form.address.text)), 200
 
 
-def _refuse(slug: str, form: SignUpForm, *, wants_json: bool) -> tuple[Response | str, int]:
+def _refuse(
+    slug: str, form: SignUpForm, asked: str | None, *, wants_json: bool
+) -> tuple[Response | str, int]:
     mailing_list = _list(slug)
+    speak_for(mailing_list, asked)
+    form.validate()  # once more, for its messages in that language
     if wants_json:
         errors = {name: " ".join(messages) for name, messages in form.errors.items()}
-        return problem(422, "The form needs a change", " ".join(errors.values()), errors=errors), 422
+        return problem(422, gettext("The form needs a change"), " ".join(errors.values()), errors=errors), 422
     return render_template("public/list.html", list=mailing_list, form=form), 422
 
 
