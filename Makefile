@@ -4,7 +4,7 @@ BIN := .venv/bin
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check bench wheel requirements clean
+.PHONY: help run demo test check bench translations wheel requirements clean
 
 help: ## list these words
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +33,14 @@ check: .venv/develops ## style, types, import contracts, migrations
 
 bench: .venv/develops ## measure speed and memory against raw limits (bench/README.md)
 	@$(BIN)/python -m bench $(ARGS)
+
+translations: .venv/develops ## bring the catalogs up to date with the texts in code and templates
+	@set -e; template=$$(mktemp); trap 'rm -f "$$template"' EXIT; \
+	$(BIN)/pybabel --quiet extract --mapping-file newsletter/translations/babel.cfg --keyword N_ \
+	  --add-location file --sort-output --width 110 --output-file "$$template" .; \
+	$(BIN)/pybabel --quiet update --input-file "$$template" --output-dir newsletter/translations \
+	  --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --width 110
+	@$(BIN)/pytest -q tests/unit/test_translations.py
 
 wheel: .venv/develops ## build the package into dist/
 	@$(BIN)/python -m hatchling build -t wheel

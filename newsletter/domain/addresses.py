@@ -10,12 +10,15 @@ from dataclasses import dataclass
 
 from email_validator import EmailNotValidError, validate_email
 
+from newsletter.domain.languages import N_
+
 LONGEST_LOCAL_PART = 64  # octets, RFC 5321 §4.5.3.1.1
 LONGEST_ADDRESS = 254  # octets, RFC 5321 §4.5.3.1.3 with its erratum 1690
 
 
 class AddressError(ValueError):
-    """The text is no address that mail can go to. The message is for the person who typed it."""
+    """The text is no address that mail can go to. The message is for the person who typed it: a text of our
+    catalogs, in English."""
 
 
 @dataclass(frozen=True)
@@ -41,28 +44,28 @@ def parse_address(typed: str) -> Address:
     """
     text = typed.strip(" \t")
     if not text:
-        raise AddressError("Please enter your email address.")
+        raise AddressError(N_("Please enter your email address."))
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
-        raise AddressError("An email address has no line breaks or other control characters.")
+        raise AddressError(N_("An email address has no line breaks or other control characters."))
     if "\N{REPLACEMENT CHARACTER}" in text:
-        raise AddressError("The address did not arrive whole. Please type it again.")
+        raise AddressError(N_("The address did not arrive whole. Please type it again."))
     if "=?" in text:
         # The beginning of an encoded word (RFC 2047): no header could carry it.
-        raise AddressError("An email address does not hold the characters =? one after the other.")
+        raise AddressError(N_("An email address does not hold the characters =? one after the other."))
     if len(text) > 4 * LONGEST_ADDRESS:
-        raise AddressError("This is too long for an email address.")
+        raise AddressError(N_("This is too long for an email address."))
     try:
         checked = validate_email(text, check_deliverability=False)
     except EmailNotValidError as error:
-        raise AddressError(f"This does not look like an email address: {_sentence(error)}") from error
+        raise AddressError(_mistake(text)) from error
     address = checked.normalized
     if len(checked.local_part.encode()) > LONGEST_LOCAL_PART:
-        raise AddressError("The part before the @ is too long for an email address.")
+        raise AddressError(N_("The part before the @ is too long for an email address."))
     if (
         max(len(address.encode()), len(f"{checked.local_part}@{checked.ascii_domain}".encode()))
         > LONGEST_ADDRESS
     ):
-        raise AddressError("This is too long for an email address.")
+        raise AddressError(N_("This is too long for an email address."))
     return Address(text=address, identity=f"{fold(checked.local_part)}@{checked.ascii_domain.lower()}")
 
 
@@ -86,6 +89,25 @@ def envelope_form(address: str) -> str:
     return f"{local}@{validate_email('a@' + domain, check_deliverability=False).ascii_domain}"
 
 
-def _sentence(error: EmailNotValidError) -> str:
-    text = str(error)
-    return text[:1].lower() + text[1:]
+def _mistake(text: str) -> str:
+    """What is wrong with a text that is no address: the usual slips by their name."""
+    local, at, domain = text.rpartition("@")
+    if not at:
+        return N_("The @ sign is missing. An email address looks like ann@example.org.")
+    if not local:
+        return N_("Something is missing before the @ sign.")
+    if not domain:
+        return N_("Something is missing after the @ sign.")
+    if any(character.isspace() for character in text):
+        return N_("An email address has no spaces.")
+    if not _is_domain(domain):
+        return N_("The part after the @ sign does not look right. Please check its spelling.")
+    return N_("This does not look like an email address. Please check its spelling.")
+
+
+def _is_domain(domain: str) -> bool:
+    try:
+        validate_email("a@" + domain, check_deliverability=False)
+    except EmailNotValidError:
+        return False
+    return True

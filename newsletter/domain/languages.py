@@ -18,6 +18,11 @@ DEFAULT = "en"
 _RIGHT_TO_LEFT = frozenset({"ar"})
 
 
+def N_(text: str) -> str:  # noqa: N802 - gettext's own name for it
+    """Marks a text for the catalogs. It is English until it is translated where it is shown."""
+    return text
+
+
 def known(tag: str | None) -> str | None:
     """The language of ours that a tag such as `de-AT` or `pt_BR` names; None where we speak none."""
     language = (tag or "").replace("_", "-").partition("-")[0].strip().lower()

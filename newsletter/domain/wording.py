@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
-BUTTON = "Sign up"
-FINE_PRINT = "We’ll send one email to confirm. Unsubscribe any time with one click."
+from newsletter.domain.languages import N_
+
+INVITATION = N_("Get %(list)s directly in your inbox!")
+BUTTON = N_("Sign up")
+FINE_PRINT = N_("We’ll send one email to confirm. Unsubscribe any time with one click.")
 
 
 @dataclass(frozen=True)
@@ -14,8 +18,8 @@ class FormWording:
     """What a visitor reads around the address field."""
 
     invitation: str
-    button: str = BUTTON
-    fine_print: str = FINE_PRINT
+    button: str
+    fine_print: str
 
     @property
     def text(self) -> str:
@@ -27,6 +31,10 @@ class FormWording:
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
-def form_wording(list_name: str, invitation: str | None) -> FormWording:
-    """The words for a list's form."""
-    return FormWording(invitation or f"Get {list_name} directly in your inbox!")
+def form_wording(list_name: str, invitation: str | None, translate: Callable[[str], str]) -> FormWording:
+    """The words for a list's form. Its own invitation stands as its publisher wrote it."""
+    return FormWording(
+        invitation=invitation or translate(INVITATION) % {"list": list_name},
+        button=translate(BUTTON),
+        fine_print=translate(FINE_PRINT),
+    )

@@ -11,16 +11,20 @@ from email.headerregistry import Address as HeaderAddress
 from email.message import EmailMessage
 from email.policy import SMTP, default
 from email.utils import format_datetime
+from functools import cache
+from textwrap import fill
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from newsletter.domain import codes
 from newsletter.domain.addresses import envelope_form
+from newsletter.domain.languages import choose, direction
 from newsletter.domain.links import Links
 from newsletter.models.outbox import Kind
 from newsletter.paths import TEMPLATES
 from newsletter.services.deliver import Claimed
 from newsletter.settings import Sender, Settings
+from newsletter.translations import translations
 
 # An encoded word has at most 75 characters (RFC 2047 §2).
 _WIRE = SMTP.clone(max_line_length=75)
@@ -28,6 +32,7 @@ _UTF8_WIRE = _WIRE.clone(utf8=True)
 # Python's default would let lines of quoted-printable grow to 78 (RFC 2045 §6.7: 76).
 _BODY = default.clone(max_line_length=76)
 _LONGEST_LINE = 998
+_TEXT_WIDTH = 68
 
 
 @dataclass(frozen=True)
@@ -51,23 +56,18 @@ class Composer:
     def __init__(self, settings: Settings, links: Links) -> None:
         self._settings = settings
         self._links = links
-        # A template `x.html` escapes what it is given, `x.txt` does not.
-        self._templates = Environment(
-            loader=FileSystemLoader(TEMPLATES),
-            autoescape=select_autoescape(["html"]),
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-        )
 
     def compose(self, message: Claimed, now: datetime) -> Letter:
-        """The letter for a claimed message. Its links are signed now, so a late mail's links live as long."""
+        """The letter for a claimed message, in its reader's language. Its links are signed now, so a late
+        mail's links live as long."""
+        language = choose(message.locale, message.list.locale, ())
+        templates = _templates(language)
         sender = message.list.sender_or(self._settings.mail_from)
         unsubscribe_url = self._unsubscribe_url(message)
         context = {
             "list": message.list,
-            "locale": message.locale,
+            "locale": language,
+            "text_direction": direction(language),
             "address": message.address,
             "confirm_url": self._confirm_url(message, now),
             "code": self._code(message, now),
@@ -90,7 +90,8 @@ class Composer:
         recipient = envelope_form(message.address)
         mail["From"] = _header_address(sender)
         mail["To"] = HeaderAddress(addr_spec=recipient) if recipient.isascii() else recipient
-        mail["Subject"] = _plain(" ".join(self._render(f"{message.kind}.subject.txt", context).split()))
+        subject = _render(templates, f"{message.kind}.subject.txt", context)
+        mail["Subject"] = _plain(" ".join(subject.splitlines()))
         mail["Date"] = format_datetime(now)
         mail["Message-ID"] = message.message_id
         mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
@@ -98,11 +99,11 @@ class Composer:
         # Caused by a form that anybody may fill in: receivers count these when somebody is being buried in
         # them (draft-levine-mailbomb-header, checklist A1).
         mail["Form-Sub"] = "v=1"
-        _set_text(mail, self._render(f"{message.kind}.txt", context), "plain")
+        _set_text(mail, _straight(_render(templates, f"{message.kind}.txt", context)), "plain")
         html = EmailMessage(_BODY)
         # Letters outside ASCII as entities: the part needs no transfer encoding, its links stay whole.
-        markup = self._render(f"{message.kind}.html", context).encode("ascii", "xmlcharrefreplace").decode()
-        _set_text(html, markup, "html")
+        markup = _render(templates, f"{message.kind}.html", context)
+        _set_text(html, markup.encode("ascii", "xmlcharrefreplace").decode(), "html")
         mail.make_alternative()
         mail.attach(html)
         policy = _WIRE if recipient.isascii() else _UTF8_WIRE
@@ -113,9 +114,6 @@ class Composer:
         )
         content = whole.encode("ascii") + mail.as_bytes(policy=policy)
         return Letter(sender.address, recipient, message.message_id, content)
-
-    def _render(self, template: str, context: dict[str, object]) -> str:
-        return self._templates.get_template(f"mail/{template}").render(context)
 
     def _confirm_url(self, message: Claimed, now: datetime) -> str | None:
         if message.kind is not Kind.CONFIRMATION:
@@ -135,6 +133,38 @@ class Composer:
 
     def _url(self, door: str, token: str) -> str:
         return f"{self._settings.base_url}/{door}/{token}"
+
+
+@cache
+def _templates(language: str) -> Environment:
+    """The mail templates in a language. A template `x.html` escapes what it is given, `x.txt` does not."""
+    templates = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+        extensions=["jinja2.ext.i18n"],
+    )
+    templates.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined]
+    templates.filters["lines"] = _lines
+    return templates
+
+
+def _render(templates: Environment, name: str, context: dict[str, object]) -> str:
+    return templates.get_template(f"mail/{name}").render(context)
+
+
+def _lines(paragraph: str) -> str:
+    """A paragraph in lines that are easy to read in plain text."""
+    return fill(paragraph, _TEXT_WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def _straight(text: str) -> str:
+    """The text with straight apostrophes, where it then is ASCII and needs no transfer encoding."""
+    straight = text.replace("’", "'")
+    return straight if straight.isascii() else text
 
 
 def _header_address(sender: Sender) -> HeaderAddress:

@@ -20,6 +20,7 @@ from newsletter.domain.wording import FormWording, form_wording
 from newsletter.models import MailingList, Subscription
 from newsletter.queries import Query, among
 from newsletter.settings import Sender, parse_sender
+from newsletter.translations import translations
 
 _HOST = re.compile(r"[a-z0-9.-]+|[0-9a-f:.]+")  # lower case and ASCII, as browsers write it
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
@@ -46,11 +47,12 @@ class ListView:
 
     @property
     def wording(self) -> FormWording:
-        """The words of its form."""
-        return form_wording(self.name, self.invitation)
+        """The words of its form in English."""
+        return self.wording_in(languages.DEFAULT)
 
-    def wording_in(self, language: str) -> FormWording:  # noqa: ARG002
-        return self.wording
+    def wording_in(self, language: str) -> FormWording:
+        """The words of its form, as they are shown in a language and kept as evidence."""
+        return form_wording(self.name, self.invitation, translations(language).gettext)
 
     def sender_or(self, default: Sender) -> Sender:
         """Its own sender, else `default` under the list's name."""

@@ -161,7 +161,7 @@ def _apply(
                 Event.SIGN_UP,
                 now,
                 sign_up.seen,
-                wording=mailing_list.wording.digest,
+                wording=mailing_list.wording_in(sign_up.language(mailing_list)).digest,
                 message_id=mail["message_id"] if mail else None,
             )
         )
@@ -183,7 +183,11 @@ def _apply(
                 "generation": standing.generation,
                 "asked_at": now,
             }
-    wordings = {known[sign_up.slug].wording for sign_up in sign_ups}
+    wordings = {
+        mailing_list.wording_in(sign_up.language(mailing_list))
+        for sign_up in sign_ups
+        for mailing_list in [known[sign_up.slug]]
+    }
     _ADD_WORDINGS.run(
         session,
         [

@@ -19,12 +19,13 @@ from newsletter.services.lists import ListView
 
 @dataclass(frozen=True)
 class Found:
-    """A subscription with its list and its subscriber's address."""
+    """A subscription with its list, and its subscriber's address and language."""
 
     id: UUID
     state: State
     generation: int
     address: str
+    locale: str
     list: ListView
 
 
@@ -42,7 +43,7 @@ def lock(session: Session, subscription_ids: Collection[UUID]) -> dict[UUID, Fou
 def _read(session: Session, query: Query, ids: Collection[UUID]) -> dict[UUID, Found]:
     return {
         row.subscription_id: Found(
-            row.subscription_id, State(row.state), row.generation, row.address, lists.view(row)
+            row.subscription_id, State(row.state), row.generation, row.address, row.reads, lists.view(row)
         )
         for row in query.rows(session, ids=list(ids))
     }
@@ -55,6 +56,7 @@ _FOUND = (
         _SUBSCRIPTIONS.c.state,
         _SUBSCRIPTIONS.c.generation,
         _SUBSCRIBERS.c.address,
+        _SUBSCRIBERS.c.locale.label("reads"),
         *lists.COLUMNS,
     )
     .join(_SUBSCRIBERS, _SUBSCRIBERS.c.id == _SUBSCRIPTIONS.c.subscriber_id)

@@ -18,9 +18,10 @@ from newsletter.extensions import csrf, db
 from newsletter.parts import parts
 from newsletter.services import subscriptions
 from newsletter.services.confirm import Answer, Press, confirm
-from newsletter.services.lists import ListView
 from newsletter.services.renew import renew
+from newsletter.services.subscriptions import Found
 from newsletter.services.unsubscribe import Leave, unsubscribe
+from newsletter.web.languages import speak_to
 from newsletter.web.pages import check_inbox, kept
 from newsletter.web.seeing import seen
 from newsletter.web.writer import writer
@@ -38,10 +39,10 @@ def show_confirm(token: str) -> tuple[str, int]:
     link = _read_confirm(token)
     if link is None:
         return _dead(None, "unknown")
-    mailing_list = _list_of(link.subscription_id)
-    if link.expired or mailing_list is None:
-        return _dead(mailing_list, "expired", token=token)
-    return kept("public/confirm.html", list=mailing_list), 200
+    found = _find(link.subscription_id)
+    if link.expired or found is None:
+        return _dead(found, "expired", token=token)
+    return kept("public/confirm.html", list=found.list), 200
 
 
 @doors.post("/confirm/<token>")
@@ -52,11 +53,11 @@ def press_confirm(token: str) -> tuple[str, int]:
     if link is None:
         return _dead(None, "unknown")
     if link.expired:
-        return _dead(_list_of(link.subscription_id), "expired", token=token)
+        return _dead(_find(link.subscription_id), "expired", token=token)
     confirmed = writer().run(confirm, Press(link.subscription_id, link.generation, seen(request, "page")))
-    found = confirmed.subscription
+    found = speak_to(confirmed.subscription)
     if found is None or confirmed.answer is not Answer.CONFIRMED:
-        return _dead(found.list if found is not None else None, "superseded")
+        return _dead(found, "superseded")
     page = kept(
         "public/confirmed.html",
         list=found.list,
@@ -71,7 +72,7 @@ def press_confirm(token: str) -> tuple[str, int]:
 def send_fresh(token: str) -> tuple[str, int]:
     """Send a fresh link to whoever holds an expired one (D3)."""
     link = _read_confirm(token)
-    renewal = writer().run(renew, link.subscription_id) if link is not None else None
+    renewal = speak_to(writer().run(renew, link.subscription_id)) if link is not None else None
     if renewal is None:
         return _dead(None, "unknown" if link is None else "superseded")
     return check_inbox(renewal.list, mask(renewal.address)), 200
@@ -84,7 +85,7 @@ def show_unsubscribe(token: str) -> tuple[str, int]:
         subscription_id = parts().links.read_unsubscribe(token)
     except BadLink:
         return _damaged()
-    found = subscriptions.find(db.session(), subscription_id)
+    found = _find(subscription_id)
     if found is None:
         return kept("public/unsubscribed.html", list=None), 200
     page = render_template("public/unsubscribe.html", list=found.list, masked_address=mask(found.address))
@@ -106,7 +107,7 @@ def press_unsubscribe(token: str) -> Response:
         # Whatever the body, and however large: only its beginning is looked at.
         request.max_content_length = _ANY_SIZE
         way = "one-click" if _ONE_CLICK.search(request.stream.read(_ENOUGH)) else "page"
-        found = writer().run(unsubscribe, Leave(subscription_id, seen(request, way)))
+        found = speak_to(writer().run(unsubscribe, Leave(subscription_id, seen(request, way))))
         page = kept("public/unsubscribed.html", list=found.list if found is not None else None)
         response = make_response(page)
     response.headers["Access-Control-Allow-Origin"] = "*"
@@ -121,13 +122,13 @@ def _read_confirm(token: str) -> Confirmation | None:
         return None
 
 
-def _list_of(subscription_id: UUID) -> ListView | None:
-    found = subscriptions.find(db.session(), subscription_id)
-    return found.list if found is not None else None
+def _find(subscription_id: UUID) -> Found | None:
+    return speak_to(subscriptions.find(db.session(), subscription_id))
 
 
-def _dead(mailing_list: ListView | None, reason: str, *, token: str | None = None) -> tuple[str, int]:
+def _dead(found: Found | None, reason: str, *, token: str | None = None) -> tuple[str, int]:
     """The calm page for a link that confirms nothing: 410 where it was ours once, else 404."""
+    mailing_list = found.list if found is not None else None
     page = render_template(
         "public/confirm_dead.html",
         list=mailing_list,

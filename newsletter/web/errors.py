@@ -6,36 +6,40 @@ from typing import Any
 
 import structlog
 from flask import Flask, Response, json, make_response, render_template, request
+from flask_babel import gettext
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, NotFound, SecurityError
 
 from newsletter.database import first_line
+from newsletter.domain.languages import N_
+from newsletter.web.forms import Unreadable
 from newsletter.web.origins import framed, is_in_frame
 from newsletter.web.writer import Unavailable
 
 log = structlog.get_logger()
 
 _RETRY_SECONDS = 30
+# In English; translated where it is said.
 _SAYS = {
-    400: ("That did not arrive well", "The request could not be read. Please go back and try again."),
-    404: ("There is nothing here", "This page does not exist. Perhaps the link was cut short."),
-    405: ("That is not possible here", "This address does not take that kind of request."),
-    411: ("That did not arrive well", "The request must say how long it is (Content-Length)."),
-    413: ("That is too large", "The form takes an email address and a name, nothing larger."),
-    429: ("A little too fast", "There were many sign-ups from your network. Please try again later."),
-    500: ("That went wrong on our side", "We have noted it. Please try again in a moment."),
-    503: ("We are not quite there", "Nothing can be stored right now. Please try again in a minute."),
+    400: (N_("That did not arrive well"), N_("The request could not be read. Please go back and try again.")),
+    404: (N_("There is nothing here"), N_("This page does not exist. Perhaps the link was cut short.")),
+    405: (N_("That is not possible here"), N_("This address does not take that kind of request.")),
+    411: (N_("That did not arrive well"), N_("The request must say how long it is (Content-Length).")),
+    413: (N_("That is too large"), N_("The form takes an email address and a name, nothing larger.")),
+    429: (N_("A little too fast"), N_("There were many sign-ups from your network. Please try again later.")),
+    500: (N_("That went wrong on our side"), N_("We have noted it. Please try again in a moment.")),
+    503: (N_("We are not quite there"), N_("Nothing can be stored right now. Please try again in a minute.")),
 }  # fmt: skip
 
 
 class NoSuchList(NotFound):
     """The list in the URL does not exist."""
 
-    description = "There is no such list. Perhaps it was renamed."
+    description = N_("There is no such list. Perhaps it was renamed.")
 
 
 def problem(status: int, title: str, detail: str, **members: Any) -> Response:
-    """A problem+json answer."""
+    """A problem+json answer. Its texts are in the language of the answer already."""
     body = {"type": "about:blank", "title": title, "status": status, "detail": detail} | members
     return Response(json.dumps(body), status=status, content_type="application/problem+json")
 
@@ -51,13 +55,12 @@ def register_errors(app: Flask) -> None:
 def _http_error(error: HTTPException) -> Response:
     if isinstance(error, SecurityError):
         # A foreign Host (A12): there is no address that a page of ours could have.
-        return Response(
-            "This service does not answer for that host.\n", status=400, content_type="text/plain"
-        )
+        words = gettext("This service does not answer for that host.")
+        return Response(f"{words}\n", status=400, content_type="text/plain; charset=utf-8")
     if error.response is not None or error.code is None or error.code < 400:
         return make_response(error.get_response())
-    title, message = _SAYS.get(error.code, (error.name, error.description or ""))
-    if isinstance(error, NoSuchList) or (error.code == 400 and for_script()):
+    title, message = _SAYS.get(error.code) or _SAYS[400 if error.code < 500 else 500]
+    if isinstance(error, NoSuchList) or (isinstance(error, Unreadable) and for_script()):
         message = error.description or message
     response = _answer(error.code, title, message)
     for name, value in error.get_headers():
@@ -79,6 +82,7 @@ def _fault(_error: Exception) -> Response:
 
 
 def _answer(status: int, title: str, message: str) -> Response:
+    title, message = gettext(title), gettext(message)
     if for_script():
         return problem(status, title, message)
     if is_in_frame():

@@ -7,15 +7,21 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 from flask import Request
+from flask_babel import gettext
 from flask_wtf import FlaskForm
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import BadRequest, LengthRequired
 from wtforms import Field, StringField, ValidationError
 
 from newsletter.domain.addresses import Address, AddressError, parse_address
+from newsletter.domain.languages import N_
 
 LONGEST_NAME = 200
 _FIELDS = frozenset({"email", "name", "locale", "next", "way", "token", "step", "altcha", "website", "code"})
+
+
+class Unreadable(BadRequest):
+    """What was sent cannot be read. The description says why: a text of our catalogs, in English."""
 
 
 class AddressForm(FlaskForm):
@@ -31,7 +37,7 @@ class AddressForm(FlaskForm):
         try:
             self.address = parse_address(field.data or "")
         except AddressError as error:
-            raise ValidationError(str(error)) from error
+            raise ValidationError(gettext(str(error))) from error
 
 
 class SignUpForm(AddressForm):
@@ -50,9 +56,9 @@ class SignUpForm(AddressForm):
     def validate_name(self, field: Field) -> None:
         name = (field.data or "").strip()
         if len(name) > LONGEST_NAME:
-            raise ValidationError(f"Please use at most {LONGEST_NAME} characters.")
+            raise ValidationError(gettext("Please use at most %(most)s characters.", most=LONGEST_NAME))
         if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in name):
-            raise ValidationError("A name has no line breaks or other control characters.")
+            raise ValidationError(gettext("A name has no line breaks or other control characters."))
         field.data = name
 
 
@@ -69,7 +75,7 @@ def _whole_body(request: Request) -> bytes:
         raise LengthRequired
     body = request.get_data()
     if len(body) != request.content_length:
-        raise BadRequest("The request was cut off on its way.")
+        raise Unreadable(N_("The request was cut off on its way."))
     return body
 
 
@@ -84,8 +90,8 @@ def _is_utf8(text: bytes) -> bool:
 def submitted(request: Request) -> MultiDict[str, str]:
     """What a form or a script sent: urlencoded, multipart or a flat JSON object.
 
-    Raises `BadRequest` where it did not arrive whole, or where JSON is malformed, too deep, or not made of
-    texts.
+    Raises `Unreadable`, or another `BadRequest`, where it did not arrive whole, or where JSON is malformed,
+    too deep, or not made of texts.
     """
     body = _whole_body(request)
     if not request.is_json:
@@ -96,11 +102,10 @@ def submitted(request: Request) -> MultiDict[str, str]:
     try:
         sent: Any = request.get_json()
     except RecursionError as error:
-        raise BadRequest("The JSON is nested too deeply.") from error
+        raise Unreadable(N_("The JSON is nested too deeply.")) from error
     if not isinstance(sent, dict):
-        raise BadRequest('The JSON must be an object such as {"email": "ann@example.org"}.')
+        raise Unreadable(N_('The JSON must be an object such as {"email": "ann@example.org"}.'))
     fields = {key: value for key, value in sent.items() if key in _FIELDS and value is not None}
-    for key, value in fields.items():
-        if not isinstance(value, str):
-            raise BadRequest(f"The JSON field {key!r} must be a text.")
+    if not all(isinstance(value, str) for value in fields.values()):
+        raise Unreadable(N_("Every field of the JSON must be a text."))
     return MultiDict(fields)

@@ -13,7 +13,9 @@ from pathlib import Path
 
 from flask import Blueprint, Response, abort, render_template, request, url_for
 
+from newsletter.domain.languages import DEFAULT
 from newsletter.parts import parts
+from newsletter.web.languages import speak
 
 mailbox = Blueprint("mailbox", __name__, url_prefix="/mailbox")
 
@@ -55,6 +57,7 @@ def _only_this_machine() -> None:
         near = False
     if settings.smtp is not None or not settings.on_loopback or not near:
         abort(404)
+    speak(DEFAULT)  # its pages are for whoever sets the service up, and in English only
 
 
 @mailbox.get("/")

@@ -1,4 +1,4 @@
-"""Pages that are the same for everybody who is shown them: rendered once, then kept.
+"""Pages that are the same for everybody who is shown them: rendered once in each language, then kept.
 
 Rendering a page costs about as much as storing a sign-up.
 """
@@ -15,16 +15,21 @@ from markupsafe import escape
 from newsletter.domain.inboxes import inbox_of
 from newsletter.parts import parts
 from newsletter.services.lists import ListView
+from newsletter.web.languages import spoken
 
 # What differs from one visitor to the next stands in a kept page as one of these, never part of a name.
 _ADDRESS = "\N{OBJECT REPLACEMENT CHARACTER}address"
 _FORM = "\N{OBJECT REPLACEMENT CHARACTER}form"
 
 
-@lru_cache(maxsize=512)
 def kept(template: str, **context: Hashable) -> str:
-    """The page that `template` gives for a context of values that never change. A list that was edited is
-    another value."""
+    """The page that `template` gives, in the language of this answer, for a context of values that never
+    change. A list that was edited is another value."""
+    return _kept(template, spoken(), **context)
+
+
+@lru_cache(maxsize=1024)
+def _kept(template: str, _language: str, **context: Hashable) -> str:
     return render_template(template, **context)
 
 

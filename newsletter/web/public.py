@@ -22,7 +22,7 @@ from newsletter.services.subscribe import subscribe
 from newsletter.web.errors import NoSuchList, for_script, problem
 from newsletter.web.finding import find_list
 from newsletter.web.forms import AddressForm, CodeForm, SignUpForm, submitted
-from newsletter.web.languages import speak_for
+from newsletter.web.languages import accepted, asked_for, speak_for
 from newsletter.web.limiting import limits
 from newsletter.web.origins import about, framed, in_frame, is_in_frame
 from newsletter.web.pages import check_inbox, form_page, form_token, kept
@@ -88,9 +88,9 @@ def _sign_up(slug: str, form: SignUpForm) -> SignUp:
         slug,
         form.address,
         form.name.data or None,
-        form.locale.data,
+        asked_for(form.locale.data),
         seen(request, way if way in _WAYS else "script" if for_script() else "form"),
-        speaks=tuple(request.accept_languages.values()),
+        speaks=accepted(),
         wider_network=wider_network(request.remote_addr),
         form=forms.read_form(form.token.data, slug, now=now),
         proof=proofs().read(form.altcha.data),
@@ -101,6 +101,7 @@ def _sign_up(slug: str, form: SignUpForm) -> SignUp:
 
 def _refuse(slug: str, form: SignUpForm) -> tuple[Response | str, int]:
     mailing_list = find_list(slug, locale=form.locale.data)
+    form.validate()  # once more, for its messages in that language
     if for_script():
         errors = {name: " ".join(messages) for name, messages in form.errors.items()}
         return problem(422, _("The form needs a change"), " ".join(errors.values()), errors=errors), 422

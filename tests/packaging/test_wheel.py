@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from newsletter.domain.languages import LANGUAGES
 from tests.support.service import process_environment
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +26,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-def test_templates_migrations_and_styles_are_in_it_and_the_rest_is_not(wheel: Path) -> None:
+def test_templates_migrations_styles_and_catalogs_are_in_it_and_the_rest_is_not(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
 
     for folder in ("templates", "migrations"):
@@ -33,6 +34,8 @@ def test_templates_migrations_and_styles_are_in_it_and_the_rest_is_not(wheel: Pa
             if "__pycache__" not in path.parts:
                 assert f"newsletter/{folder}/{path.relative_to(ROOT / folder)}" in names
     assert "newsletter/static/site.css" in names
+    for language in LANGUAGES.keys() - {"en"}:
+        assert f"newsletter/translations/{language}/LC_MESSAGES/messages.po" in names
     assert not [name for name in names if name.startswith(("tests/", "bench/", "app.py", "docs/"))]
 
 
@@ -54,7 +57,8 @@ def test_installed_in_a_clean_environment_it_migrates_and_renders_a_page(wheel: 
     code = (
         "import newsletter, pathlib; from newsletter import create_app; app = create_app();"
         "page = app.test_client().get('/'); assert page.status_code == 200, page.status_code;"
-        "assert 'Daily News' in page.text; print(pathlib.Path(newsletter.__file__).parent)"
+        "assert 'Daily News' in page.text;"
+        "page = app.test_client().get('/?locale=de'); assert 'So geht es' in page.text; print(pathlib.Path(newsletter.__file__).parent)"
     )
     subprocess.run([python, "-m", "newsletter", "init"], env=environ, cwd=tmp_path, check=True)
     done = subprocess.run(
