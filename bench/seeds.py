@@ -118,9 +118,14 @@ def fill_sqlite(path: Path, count: int) -> None:
         connection.close()
 
 
+def keys(data_dir: Path) -> list[str]:
+    """The keys of an installation, in its data directory."""
+    return (data_dir / "secret_keys").read_text("ascii").split()
+
+
 def links(data_dir: Path) -> Links:
-    """The maker of links of an installation, by the keys in its data directory."""
-    return Links((data_dir / "secret_keys").read_text("ascii").split())
+    """The maker of links of an installation."""
+    return Links(keys(data_dir))
 
 
 def unsubscribe_paths(made_by: Links, numbers: range) -> Iterator[str]:

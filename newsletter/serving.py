@@ -12,16 +12,18 @@ import time
 
 import structlog
 from granian import Granian
-from granian.constants import Interfaces, RuntimeModes
+from granian.constants import HTTPModes, Interfaces, RuntimeModes
 from granian.http import HTTP1Settings
 
 from newsletter import logs
 from newsletter.settings import PREFIX, Settings
 
-# Threads of one web process. A request holds one while its body arrives, so there are many: a slow
-# client then holds up nobody else. They start when needed and end when idle.
-_THREADS = 256
-_HEADER_TIMEOUT = 10_000  # milliseconds for a request's head to arrive
+# Connections of one web process, and its threads. A request holds a thread while its body arrives, however
+# slowly, so there is one for each: a slow client then holds up nobody else (A14). They start when needed and
+# end when idle. There are fewer than the 1,024 files that a process may have open by default. HTTP/2
+# would let each connection have hundreds of requests; proxies speak HTTP/1 to what is behind them.
+_CONNECTIONS = 768
+_HEADER_TIMEOUT = 10_000  # milliseconds for a request's head to arrive, and for the next one to begin
 _QUICK_DEATH = 5.0  # seconds: a worker that lived shorter is replaced after a pause
 
 log = structlog.get_logger()
@@ -51,14 +53,16 @@ def serve(settings: Settings, *, host: str, port: int, workers: int, with_worker
         beside.start()
     try:
         Granian(
-            "newsletter:create_app",
+            "newsletter.web_process:application",
             factory=True,
             address=host,
             port=port,
             interface=Interfaces.WSGI,
             workers=workers,
-            blocking_threads=_THREADS,
+            backpressure=_CONNECTIONS,
+            blocking_threads=_CONNECTIONS,
             runtime_mode=RuntimeModes.st,
+            http=HTTPModes.http1,
             websockets=False,
             http1_settings=HTTP1Settings(header_read_timeout=_HEADER_TIMEOUT),
             respawn_failed_workers=True,
@@ -116,7 +120,10 @@ class WorkerProcess:
 def _spawn_worker() -> int:
     command = [sys.executable, "-m", "newsletter", "worker", "--with-parent", str(os.getpid())]
     no_input = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
-    return os.posix_spawn(sys.executable, command, os.environ, file_actions=[no_input])
+    # A terminal's Ctrl-C goes to all its processes at once; the worker is told by its parent when to end.
+    return os.posix_spawn(
+        sys.executable, command, os.environ, file_actions=[no_input], setsigmask=[signal.SIGINT]
+    )
 
 
 def announce_base_url(host: str, port: int) -> None:

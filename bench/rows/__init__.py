@@ -5,12 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bench.ground import Ground
-from bench.rows import doors, exporting, growth, outbox, resting, signing_up
+from bench.rows import (
+    doors,
+    embedding,
+    exporting,
+    growth,
+    limits,
+    loris,
+    outbox,
+    resting,
+    signing_up,
+    timing,
+)
 from bench.table import Line
 
 ROWS: dict[str, Callable[[Ground], list[Line]]] = {
     "sign-up-postgresql": signing_up.on_postgresql,
     "sign-up-sqlite": signing_up.on_sqlite,
+    "limits": limits.limits,
+    "slow-clients": loris.loris,
+    "timing": timing.timing,
+    "embed-script": embedding.embed_script,
     "one-click": doors.one_click,
     "confirm": doors.confirm,
     "export-postgresql": exporting.from_postgresql,

@@ -1,5 +1,6 @@
 // Runs in the page that /embed/SLUG shows inside somebody's iframe: tells the page around it how tall we are,
 // and that somebody has signed up or confirmed. It speaks only; nothing said to it is heard.
+// And it leads back to the field that was refused, as browsers leave `autofocus` undone in a frame.
 
 if (window.parent !== window) {
   const target = hostOrigin();
@@ -11,6 +12,8 @@ if (window.parent !== window) {
   new ResizeObserver(tellHeight).observe(root);
   // The script of the page around us may come later than we do. It then moves our frame by a pixel to ask.
   addEventListener("resize", tellHeight);
+
+  document.querySelector("[aria-invalid=true]")?.focus();
 
   const what = document.querySelector("main[data-newsletter]")?.dataset.newsletter;
   if (what === "subscribed" || what === "confirmed") tell({ newsletter: what });

@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from tests.support import chromium
 from tests.support.service import Service
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    executable = chromium.executable()
-    if executable is None:
-        if os.environ.get("CI"):
-            pytest.fail(chromium.HOW_TO_GET)
-        pytest.skip(chromium.HOW_TO_GET)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=list(chromium.ARGUMENTS))
-        yield browser
-        browser.close()
+from tests.support.visitors import DESKTOP, PHONE
 
 
 @pytest.fixture
@@ -35,7 +21,7 @@ def at_home(make_service: Callable[..., Service]) -> Service:
     )
 
 
-@pytest.fixture(params=[(390, 844), (1280, 800)], ids=["phone", "desktop"])
+@pytest.fixture(params=[PHONE, DESKTOP], ids=["phone", "desktop"])
 def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
     width, height = request.param
     context = browser.new_context(viewport={"width": width, "height": height}, java_script_enabled=False)

@@ -1,0 +1,175 @@
+"""The custom element: it stays with the reader through mistakes, failures, the further step and the code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from playwright.sync_api import Page, Route, expect
+
+from tests.support.embedding import Embedded
+from tests.support.visitors import form_on, network, sign_up
+
+FAILED = "That did not work. Please try again in a moment."
+
+
+def listen(page: Page) -> None:
+    """Keep what the element tells the page, to be read by `told`."""
+    page.evaluate(
+        """() => {
+          window.told = [];
+          for (const type of ["subscribed", "confirmed", "error"]) {
+            document.querySelector("newsletter-signup").addEventListener(
+              type, ({ detail }) => window.told.push([type, detail.list ?? detail.status]));
+          }
+        }"""
+    )
+
+
+def told(page: Page) -> Any:
+    return page.evaluate("window.told")
+
+
+def test_a_mistake_is_shown_beside_the_field_which_keeps_its_input_and_gets_the_focus(
+    embedded: Embedded, visit: Callable[..., Page]
+) -> None:
+    page = visit(embedded.newspaper)
+    form = form_on(page, "element")
+    listen(page)
+
+    sign_up(form, "ann@")
+
+    field = form.get_by_role("textbox", name="Your email address")
+    expect(field).to_be_focused()
+    expect(field).to_have_value("ann@")
+    expect(field).to_have_attribute("aria-invalid", "true")
+    expect(field).to_have_accessible_description(
+        "This does not look like an email address: there must be something after the @-sign."
+    )
+    expect(form.get_by_role("button", name="Sign up")).to_be_enabled()
+    assert told(page) == [["error", 422]]
+
+
+def test_a_reader_whose_network_failed_tries_again_with_what_was_typed(
+    embedded: Embedded, visit: Callable[..., Page], email: str
+) -> None:
+    page = visit(embedded.newspaper)
+    form = form_on(page, "element")
+    expect(form.get_by_role("button", name="Sign up")).to_be_visible()
+    listen(page)
+
+    page.context.set_offline(True)
+    sign_up(form, email)
+    expect(form.get_by_role("alert")).to_have_text(FAILED)
+    expect(form.get_by_role("textbox")).to_have_value(email)
+    page.context.set_offline(False)
+    form.get_by_role("button", name="Sign up").click()
+
+    expect(form.get_by_role("heading", name="Check your inbox")).to_be_focused()
+    assert told(page) == [["error", 0], ["subscribed", "daily"]]
+    assert embedded.state_of(email) == "pending"
+
+
+def test_the_code_of_the_mail_confirms_without_leaving_the_page(
+    embedded: Embedded, visit: Callable[..., Page], email: str
+) -> None:
+    page = visit(embedded.newspaper)
+    form = form_on(page, "element")
+    listen(page)
+    sign_up(form, email)
+    code = form.get_by_role("textbox", name="six-digit code")
+    right = embedded.code_for(email)
+
+    code.fill("12345")
+    form.get_by_role("button", name="Confirm").click()
+    expect(code).to_be_focused()
+    expect(code).to_have_accessible_description(
+        "That code isn’t right, or no longer good. Please check it, or press the button in the email."
+    )
+    code.fill(right)
+    form.get_by_role("button", name="Confirm").click()
+
+    expect(form.get_by_role("heading", name="You’re in")).to_be_focused()
+    assert page.url == f"{embedded.newspaper}/"
+    assert told(page) == [["subscribed", "daily"], ["error", 422], ["confirmed", "daily"]]
+    assert embedded.state_of(email) == "confirmed"
+
+
+def test_a_reader_who_mistyped_goes_back_to_the_form(
+    embedded: Embedded, visit: Callable[..., Page], email: str
+) -> None:
+    page = visit(embedded.newspaper)
+    form = form_on(page, "element")
+    sign_up(form, f"x{email}")
+
+    form.get_by_role("button", name="Use another address").click()
+    expect(form.get_by_role("textbox")).to_have_value(f"x{email}")
+    expect(form.get_by_role("textbox")).to_be_focused()
+    page.keyboard.type(email)
+    page.keyboard.press("Enter")
+
+    expect(form.get_by_role("heading", name="Check your inbox")).to_be_visible()
+    assert embedded.state_of(email) == "pending"
+
+
+def test_over_the_limit_the_element_takes_the_further_step_by_itself(
+    strict: Embedded, visit: Callable[..., Page], email: str
+) -> None:
+    page = visit(strict.newspaper, extra_http_headers=network())
+    form = form_on(page, "element")
+    sign_up(form, f"first-{email}")
+    form.get_by_role("button", name="Use another address").click()
+    statuses: list[int] = []
+    page.on("response", lambda response: statuses.append(response.status))
+
+    sign_up(form, email)
+
+    expect(form.get_by_role("heading", name="Check your inbox")).to_be_visible()
+    assert statuses == [429, 202]
+    assert strict.state_of(email) == "pending"
+
+
+def test_where_the_script_is_blocked_the_plain_form_inside_the_element_works(
+    embedded: Embedded, visit: Callable[..., Page], email: str
+) -> None:
+    page = visit()
+    page.route("**/embed.js", lambda route: route.abort())
+    page.goto(embedded.newspaper)
+
+    sign_up(form_on(page, "form"), email)
+
+    expect(page.get_by_role("heading", name="Check your inbox")).to_be_visible()
+    assert page.url.startswith(embedded.url)
+    assert embedded.state_of(email) == "pending"
+
+
+def test_where_the_service_cannot_be_asked_the_plain_form_stays(
+    embedded: Embedded, visit: Callable[..., Page]
+) -> None:
+    page = visit()
+    page.route("**/lists/daily/form", lambda route: route.abort())
+    with page.expect_event("requestfailed"):
+        page.goto(embedded.newspaper)
+
+    expect(form_on(page, "form").get_by_role("button", name="Sign up")).to_be_visible()
+    assert page.locator("newsletter-signup [part=form]").count() == 0
+
+
+def test_what_was_begun_before_the_script_came_stays_with_the_cursor(
+    embedded: Embedded, visit: Callable[..., Page], email: str
+) -> None:
+    page = visit()
+    held: list[Route] = []
+    page.route("**/lists/daily/form", held.append)
+    with page.expect_request("**/lists/daily/form"):
+        page.goto(embedded.newspaper)
+    form_on(page, "form").get_by_role("textbox").press_sequentially(email[:8])
+
+    held[0].continue_()
+    form = form_on(page, "element")
+    expect(form.get_by_role("textbox")).to_be_focused()
+    page.keyboard.type(email[8:])
+    page.keyboard.press("Enter")
+
+    expect(form.get_by_role("heading", name="Check your inbox")).to_be_visible()
+    assert embedded.state_of(email) == "pending"
