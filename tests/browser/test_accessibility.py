@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Frame, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests.support.embedding import Embedded
 from tests.support.visitors import PAGES, PHONE, form_on, network, sign_up
 
 
-def violations(page: Page | Frame, scheme: str) -> list[str]:
+def violations(page: Any, scheme: str) -> list[str]:
     """What axe-core finds: each rule with the places that break it."""
     found = Axe().run(page).response["violations"]
     return [f"{scheme}: {rule['id']}: {node['target']}" for rule in found for node in rule["nodes"]]

@@ -200,7 +200,7 @@ def _watch(page: Page) -> Callable[[], list[str]]:
           addEventListener("message", () => window.heard.shift()?.());
         }"""
     )
-    return lambda: page.evaluate("window.changes")  # type: ignore[no-any-return]
+    return lambda: page.evaluate("window.changes")
 
 
 def _deliver(page: Page, sender: Frame, message: Any) -> None:

@@ -26,7 +26,7 @@ def test_the_element(embedded: Embedded, visit: Callable[..., Page]) -> None:
     page = visit(embedded.newspaper)
     page.evaluate("document.querySelector('newsletter-signup').setAttribute('locale', 'ar')")
 
-    form = form_on(page, "element")
+    form = page.locator("newsletter-signup [part=box]")
 
     expect(form).to_have_attribute("dir", "rtl")
     expect(form).to_have_attribute("lang", "ar")
