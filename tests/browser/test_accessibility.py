@@ -30,7 +30,7 @@ def is_clean(page: Page) -> None:
     assert found == []
 
 
-@pytest.mark.parametrize("path", ["/", "/lists/daily", "/embed/daily", "/lists/daily/embed", "/embed/none"])
+@pytest.mark.parametrize("path", ["/", "/lists/daily", "/embed/daily", "/embed/none"])
 def test_pages_of_the_service(embedded: Embedded, visit: Callable[..., Page], path: str) -> None:
     page = visit(embedded.url + path, size=PHONE)
     page.wait_for_load_state("networkidle")
@@ -38,7 +38,7 @@ def test_pages_of_the_service(embedded: Embedded, visit: Callable[..., Page], pa
     is_clean(page)
 
 
-@pytest.mark.parametrize("path", ["/", "/form", "/frame", "/thanks"])
+@pytest.mark.parametrize("path", ["/", "/form", "/thanks"])
 def test_pages_of_the_newspaper(embedded: Embedded, visit: Callable[..., Page], path: str) -> None:
     page = visit(embedded.newspaper + path)
     page.wait_for_load_state("networkidle")
