@@ -9,6 +9,8 @@ if (window.parent !== window) {
   // The box of the document, not its scrollHeight: that never falls below the frame's own height.
   const tellHeight = () => tell({ newsletter: "height", height: Math.ceil(root.getBoundingClientRect().height) });
 
+  // At once, too: of a frame that is out of sight browsers observe nothing until somebody scrolls to it.
+  tellHeight();
   new ResizeObserver(tellHeight).observe(root);
   // The script of the page around us may come later than we do. It then moves our frame by a pixel to ask.
   addEventListener("resize", tellHeight);

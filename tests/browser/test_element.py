@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.support.embedding import Embedded
 from tests.support.visitors import form_on, sign_up
@@ -28,6 +28,24 @@ def listen(page: Page) -> None:
 
 def told(page: Page) -> Any:
     return page.evaluate("window.told")
+
+
+def test_a_mistake_is_shown_beside_the_field_which_keeps_its_input_and_gets_the_focus(
+    embedded: Embedded, visit: Callable[..., Page]
+) -> None:
+    page = visit(embedded.newspaper)
+    form = form_on(page, "element")
+    listen(page)
+
+    sign_up(form, "ann@")
+
+    field = form.get_by_role("textbox", name="Your email address")
+    expect(field).to_be_focused()
+    expect(field).to_have_value("ann@")
+    expect(field).to_have_attribute("aria-invalid", "true")
+    expect(field).to_have_accessible_description("Something is missing after the @ sign.")
+    expect(form.get_by_role("button", name="Sign up")).to_be_enabled()
+    assert told(page) == [["error", 422]]
 
 
 def test_a_reader_whose_network_failed_tries_again_with_what_was_typed(
@@ -92,6 +110,24 @@ def test_a_reader_who_mistyped_goes_back_to_the_form(
     assert embedded.state_of(email) == "pending"
 
 
+def test_over_the_limit_the_element_takes_the_further_step_by_itself(
+    strict: Embedded, crowded: str, visit: Callable[..., Page], email: str
+) -> None:
+    page = visit(strict.newspaper, network=crowded)
+    form = form_on(page, "element")
+    statuses: list[int] = []
+    page.on(
+        "response",
+        lambda response: statuses.append(response.status) if response.request.method == "POST" else None,
+    )
+
+    sign_up(form, email)
+
+    expect(form.get_by_role("heading", name="Check your inbox")).to_be_visible()
+    assert statuses == [429, 202]
+    assert strict.state_of(email) == "pending"
+
+
 def test_where_the_script_is_blocked_the_plain_form_inside_the_element_works(
     embedded: Embedded, visit: Callable[..., Page], email: str
 ) -> None:
@@ -116,3 +152,23 @@ def test_where_the_service_cannot_be_asked_the_plain_form_stays(
 
     expect(form_on(page, "form").get_by_role("button", name="Sign up")).to_be_visible()
     assert page.locator("newsletter-signup [part=form]").count() == 0
+
+
+def test_what_was_begun_before_the_script_came_stays_with_the_cursor(
+    embedded: Embedded, visit: Callable[..., Page], email: str
+) -> None:
+    page = visit()
+    held: list[Route] = []
+    page.route("**/lists/daily/form", lambda route: held.append(route))  # noqa: PLW0108 - looks at its signature
+    with page.expect_request("**/lists/daily/form"):
+        page.goto(embedded.newspaper)
+    form_on(page, "form").get_by_role("textbox").press_sequentially(email[:8])
+
+    held[0].continue_()
+    form = form_on(page, "element")
+    expect(form.get_by_role("textbox")).to_be_focused()
+    page.keyboard.type(email[8:])
+    page.keyboard.press("Enter")
+
+    expect(form.get_by_role("heading", name="Check your inbox")).to_be_visible()
+    assert embedded.state_of(email) == "pending"

@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 
 from tests.support.embedding import Embedded, embedding
 from tests.support.service import Service
-from tests.support.visitors import form_on, network, sign_up
+from tests.support.visitors import form_on, sign_up
 
 VICTIMS = 1000
 
@@ -58,13 +58,13 @@ def test_a1_a_thousand_victims_blow_the_fuse_while_people_still_get_through(
         answers[200] == attacked.service.counts()["outbox"] <= 100
     )  # from sites that the list does not name
 
-    page = visit(attacked.newspaper, extra_http_headers=network())
+    page = visit(attacked.newspaper)
     form = form_on(page, "element")
     sign_up(form, email)
     expect(form.get_by_role("heading", name="Check your inbox")).to_be_visible()
     assert attacked.state_of(email) == "pending"
 
-    page = visit(f"{attacked.newspaper}/form", script=False, extra_http_headers=network())
+    page = visit(f"{attacked.newspaper}/form", script=False)
     sign_up(form_on(page, "form"), f"other-{email}")
     page.get_by_role("button", name="Continue").click()
     expect(page.get_by_role("heading", name="Thank you.")).to_be_visible()

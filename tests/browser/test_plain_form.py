@@ -4,32 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from tests.support.embedding import Embedded
-from tests.support.visitors import form_on, network, sign_up
-
-
-@pytest.fixture
-def late(strict: Embedded, visit: Callable[..., Page], email: str) -> Callable[..., Page]:
-    """Makes visitors from whose network somebody else has signed up within the hour."""
-
-    def make(*, script: bool) -> Page:
-        page = visit(f"{strict.newspaper}/form", script=script, extra_http_headers=network())
-        answer = page.context.request.post(
-            f"{strict.url}/lists/daily/subscriptions", form={"email": f"first-{email}"}
-        )
-        assert answer.status in (200, 429)
-        return page
-
-    return make
+from tests.support.visitors import form_on, sign_up
 
 
 def test_over_the_limit_a_button_goes_on_without_script_and_leads_back(
-    strict: Embedded, late: Callable[..., Page], email: str
+    strict: Embedded, crowded: str, visit: Callable[..., Page], email: str
 ) -> None:
-    page = late(script=False)
+    page = visit(f"{strict.newspaper}/form", script=False, network=crowded)
 
     sign_up(form_on(page, "form"), email)
     expect(page.get_by_role("heading", name="One more step")).to_be_visible()
@@ -42,9 +26,9 @@ def test_over_the_limit_a_button_goes_on_without_script_and_leads_back(
 
 
 def test_over_the_limit_the_page_goes_on_by_itself_and_leads_back(
-    strict: Embedded, late: Callable[..., Page], email: str
+    strict: Embedded, crowded: str, visit: Callable[..., Page], email: str
 ) -> None:
-    page = late(script=True)
+    page = visit(f"{strict.newspaper}/form", script=True, network=crowded)
 
     sign_up(form_on(page, "form"), email)
 

@@ -38,7 +38,7 @@ def _fits(page: Page) -> None:
 
 
 def test_a_newcomer_signs_up_opens_the_mail_confirms_and_leaves(at_home: Service, page: Page) -> None:
-    with at_home.served() as url:
+    with at_home.served("--workers", "1") as url:
         page.goto(url)
         _fits(page)
         expect(page.get_by_role("heading", level=1)).to_have_text("Your Daily News in Just 5 Minutes!")
@@ -87,7 +87,7 @@ def _link_in_mail(page: Page, name: str) -> str:
 
 
 def test_a_mistake_is_shown_beside_the_field_and_nothing_is_lost(at_home: Service, page: Page) -> None:
-    with at_home.served() as url:
+    with at_home.served("--workers", "1") as url:
         page.goto(f"{url}/lists/daily")
         page.get_by_label("Your email address").fill("ann@")
         page.get_by_label("Your name").fill("Ann")
@@ -103,7 +103,7 @@ def test_a_mistake_is_shown_beside_the_field_and_nothing_is_lost(at_home: Servic
 
 
 def test_the_form_is_filled_and_sent_by_keyboard_alone(at_home: Service, page: Page) -> None:
-    with at_home.served() as url:
+    with at_home.served("--workers", "1") as url:
         page.goto(url)
         for _ in range(10):
             page.keyboard.press("Tab")

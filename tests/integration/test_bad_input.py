@@ -88,18 +88,21 @@ def test_a13_what_was_cut_off_on_its_way_or_has_no_length_is_refused(service: Se
     import socket
 
     head = "POST /lists/daily/subscriptions HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+    chunked = f"{head}Transfer-Encoding: chunked\r\n\r\n"
     requests = [
-        (f"{head}Content-Length: 40\r\n\r\nemail=ann@example.or", (b"400", b"")),
-        (f"{head}Transfer-Encoding: chunked\r\n\r\n16\r\nemail=ann%40example.or", (b"400", b"411", b"")),
-        (f"{head}Transfer-Encoding: chunked\r\n\r\n15\r\nemail=ann@example.org\r\n0\r\n\r\n", (b"411",)),
+        (f"{head}Content-Length: 40\r\n\r\nemail=ann@example.or", True, (b"400", b"")),
+        (f"{chunked}16\r\nemail=ann%40example.or", True, (b"400", b"411", b"")),
+        # Its sender waits for the answer: who hangs up before may get none.
+        (f"{chunked}15\r\nemail=ann@example.org\r\n0\r\n\r\n", False, (b"411",)),
     ]
     with service.served("--workers", "1") as url:
-        for request, statuses in requests:
+        for request, hangs_up, statuses in requests:
             with socket.create_connection(
                 ("127.0.0.1", int(url.rpartition(":")[2])), timeout=20
             ) as connection:
                 connection.sendall(request.encode())
-                connection.shutdown(socket.SHUT_WR)
+                if hangs_up:
+                    connection.shutdown(socket.SHUT_WR)
                 answer = connection.recv(20)
             assert answer[9:12] in statuses, request
 

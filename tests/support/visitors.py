@@ -27,9 +27,15 @@ class Visits:
     complaints: list[str] = field(default_factory=list)
 
     def __call__(
-        self, url: str | None = None, *, size: tuple[int, int] = DESKTOP, script: bool = True, **more: Any
+        self,
+        url: str | None = None,
+        *,
+        size: tuple[int, int] = DESKTOP,
+        script: bool = True,
+        network: str | None = None,
+        **more: Any,
     ) -> Page:
-        """Somebody who opens `url`."""
+        """Somebody who opens `url`, from `network` where one is named and the service trusts a proxy."""
         width, height = size
         context = self.browser.new_context(
             viewport={"width": width, "height": height}, java_script_enabled=script, **more
@@ -38,6 +44,12 @@ class Visits:
         context.add_init_script(_TELL_VIOLATIONS)
         context.on("console", self._heard)
         context.on("weberror", lambda error: self.complaints.append(str(error.error)))
+        if network is not None:
+            # As a proxy does it. A header of the browser's own would be asked about before each request.
+            context.route(
+                "**/*",
+                lambda route: route.continue_(headers=route.request.headers | {"X-Forwarded-For": network}),
+            )
         self.contexts.append(context)
         page = context.new_page()
         if url is not None:
@@ -54,10 +66,10 @@ def fresh_address() -> str:
     return f"reader-{next(_numbers)}@example.org"
 
 
-def network() -> dict[str, str]:
-    """The headers of a visitor whose network no other visitor shares."""
+def fresh_network() -> str:
+    """An IPv4 address that no other visitor comes from."""
     number = next(_numbers)
-    return {"X-Forwarded-For": f"10.200.{number >> 8 & 255}.{number & 255}"}
+    return f"10.200.{number >> 8 & 255}.{number & 255}"
 
 
 # Where the newspaper shows each embed.
