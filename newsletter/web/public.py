@@ -25,6 +25,7 @@ from newsletter.web.forms import AddressForm, CodeForm, SignUpForm, submitted
 from newsletter.web.languages import accepted, asked_for, speak_for
 from newsletter.web.limiting import limits
 from newsletter.web.origins import about, framed, in_frame, is_in_frame
+from newsletter.web.pacing import on_the_beat
 from newsletter.web.pages import check_inbox, form_page, form_token, kept
 from newsletter.web.proofs import proofs
 from newsletter.web.seeing import network, seen, wider_network
@@ -55,6 +56,7 @@ def show_list(slug: str) -> str:
 
 @public.post("/lists/<slug>/subscriptions")
 @csrf.exempt
+@on_the_beat
 def take_sign_up(slug: str) -> Response | tuple[Response | str, int]:
     """Take a sign-up. The answer depends on what was sent, never on what is known (law 5, A7)."""
     form = SignUpForm(submitted(request))
@@ -113,6 +115,7 @@ def _refuse(slug: str, form: SignUpForm) -> tuple[Response | str, int]:
 
 @public.post("/lists/<slug>/code")
 @csrf.exempt
+@on_the_beat
 def take_code(slug: str) -> tuple[Response | str, int]:
     """Confirm by the code of the mail, on the page where the sign-up was made."""
     form = CodeForm(submitted(request))
@@ -158,6 +161,7 @@ def ask_for_link() -> str:
 
 @public.post("/unsubscribe")
 @csrf.exempt
+@on_the_beat
 def send_link() -> tuple[str, int]:
     """Send the links of an address to it: the same answer for every address."""
     speak_for(None)

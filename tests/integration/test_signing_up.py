@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
+from newsletter.web.pacing import BEAT
 from tests.support.service import Service, path
 
 
@@ -68,6 +70,14 @@ def test_a7_the_answer_is_the_same_in_every_state(service: Service) -> None:
         assert response.status_code == 200, state
         assert response.data == unknown.data, state
         assert list(response.headers) == list(unknown.headers), state
+
+
+@pytest.mark.parametrize("door", ["/lists/daily/subscriptions", "/lists/daily/code", "/unsubscribe"])
+def test_a7_no_answer_leaves_before_the_beat(on_sqlite: Service, door: str) -> None:
+    for email in ("ann@example.org", "ann@example.org", "ann@"):
+        began = time.monotonic()
+        on_sqlite.client.post(door, data={"email": email, "code": "123456"})
+        assert time.monotonic() - began >= BEAT
 
 
 def test_d10_a_pending_address_is_mailed_again_after_the_cool_down(service: Service) -> None:
