@@ -1,0 +1,214 @@
+"""`newsletter import`: subscribers in. The command does the worker's part for the file that it brings, so it
+needs none; what it stores, and how, is the same."""
+
+from __future__ import annotations
+
+import csv
+import threading
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+import click
+from flask.cli import with_appcontext
+
+from newsletter.cli.common import CommandError, check_database, find_list, progress
+from newsletter.database import write_transaction
+from newsletter.extensions import db
+from newsletter.models import ImportState
+from newsletter.parts import parts
+from newsletter.services.access import COMMAND_LINE
+from newsletter.services.importing import (
+    ImportView,
+    Look,
+    Options,
+    Refusal,
+    cancel_import,
+    check_import,
+    create_import,
+    find_import,
+    look,
+    refusals,
+    start_import,
+)
+from newsletter.services.importing.imports import CHUNK, ENDED
+from newsletter.services.importing.options import DELIMITERS, ENCODINGS
+from newsletter.services.importing.running import Claimed
+from newsletter.work.imports import carry_out, claim_own
+
+_SHOWN = 20  # refused rows on a terminal
+_BY_WORD = {word: sign for sign, word in DELIMITERS.items()}
+
+
+@click.command("import")
+@click.argument("slug")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--map", "maps", multiple=True, metavar="COLUMN=FIELD", help="What a column is; repeat for more."
+)
+@click.option("--statement", help="Where and how these people consented; without it they are pending.")
+@click.option(
+    "--ask-per-hour", type=click.IntRange(min=1), help="Ask who is pending to confirm, so many an hour."
+)
+@click.option("--dry-run", is_flag=True, help="Change nothing; say what would be.")
+@click.option(
+    "--encoding", type=click.Choice(list(ENCODINGS)), help="Instead of what the file seems to be in."
+)
+@click.option(
+    "--delimiter", type=click.Choice([*DELIMITERS, *_BY_WORD]), help="Instead of what it seems to be."
+)
+@click.option(
+    "--no-header", is_flag=True, help="The first line is a subscriber: columns are column 1, column 2, …"
+)
+@click.option("--locale", help="The language of who brings none.")
+@click.option(
+    "--safe", is_flag=True, help="Take off the apostrophe before = + - @ of a spreadsheet-safe export."
+)
+@click.option(
+    "--refused", type=click.Path(dir_okay=False, path_type=Path), help="Write the refused rows to a CSV file."
+)
+@with_appcontext
+def import_command(
+    slug: str,
+    file: Path,
+    maps: Sequence[str],
+    statement: str | None,
+    ask_per_hour: int | None,
+    dry_run: bool,
+    encoding: str | None,
+    delimiter: str | None,
+    no_header: bool,
+    locale: str | None,
+    safe: bool,
+    refused: Path | None,
+) -> None:
+    """Bring subscribers in from a CSV or JSONL file: all of its good rows, or nothing."""
+    check_database()
+    mailing_list = find_list(slug)
+    session = db.session()
+    now = datetime.now(UTC)
+    with write_transaction(session):
+        # In one transaction, so that no worker takes it from us.
+        import_id = create_import(
+            session, parts().settings, now, COMMAND_LINE, mailing_list.id, file.name, _read(file)
+        )
+        seen = look(
+            session, import_id, encoding=encoding, delimiter=_BY_WORD.get(delimiter or "", delimiter),
+            header=False if no_header else None,
+        )  # fmt: skip
+        options = seen.options(
+            mapping=seen.mapping | dict(map(_pair, maps)), statement=statement, ask_per_hour=ask_per_hour,
+            locale=locale, **({"safe": True} if safe else {}),
+        )  # fmt: skip
+        (check_import if dry_run else start_import)(session, now, COMMAND_LINE, import_id, options)
+        claimed = claim_own(session, parts().settings, import_id)
+    _say_how(seen, options)
+    _carry_out(claimed)
+    done = find_import(session, import_id)
+    assert done is not None
+    if dry_run and done.state not in ENDED:
+        with write_transaction(session):
+            cancel_import(session, datetime.now(UTC), COMMAND_LINE, import_id)
+    if done.state is ImportState.FAILED:
+        raise CommandError(done.error or "the import failed")
+    if done.state is ImportState.CANCELLED:
+        raise CommandError("the import was cancelled; nothing was stored")
+    _report(done, dry_run=dry_run)
+    _tell_refusals(import_id, done.report["refused"], refused)
+    if done.report["refused"] == done.report["rows"]:
+        raise CommandError(
+            "no row of the file could be read" if done.report["rows"] else "the file has no rows"
+        )
+
+
+def _read(file: Path) -> Iterator[bytes]:
+    try:
+        with file.open("rb") as stream:
+            while part := stream.read(CHUNK):
+                yield part
+    except OSError as error:
+        raise CommandError(f"{file} cannot be read: {error.strerror}") from error
+
+
+def _pair(text: str) -> tuple[str, str]:
+    column, sign, field = text.rpartition("=")
+    if not sign or not column:
+        raise CommandError(f"--map takes COLUMN=FIELD, such as 'E-Mail=email', not {text!r}")
+    return column, field
+
+
+def _carry_out(claimed: Claimed) -> None:
+    try:
+        carry_out(
+            db.engine,
+            parts().settings,
+            claimed,
+            threading.Event(),
+            lambda rows: progress(f"{rows:,} rows read"),
+        )
+    except KeyboardInterrupt:
+        with write_transaction(db.session()):
+            cancel_import(db.session(), datetime.now(UTC), COMMAND_LINE, claimed.id)
+        raise
+    finally:
+        progress(None)
+    db.session.rollback()
+
+
+def _say_how(seen: Look, options: Options) -> None:
+    """How the file is read: on standard error, because nobody confirms it."""
+    said = f"{seen.form.value.upper()}, {options.encoding}"
+    if seen.form.value == "csv":
+        said += f", {DELIMITERS[options.delimiter]}" + ("" if options.header else ", no header")
+    click.echo(f"{said}{f', from {seen.preset}' if seen.preset else ''}", err=True)
+    click.echo("  " + ", ".join(f"{column} → {field}" for column, field in options.mapping.items()), err=True)
+    for note in seen.notes:
+        click.echo(f"  {note}", err=True)
+
+
+def _report(done: ImportView, *, dry_run: bool) -> None:
+    report = done.report
+    would = "would be " if dry_run else ""
+    click.echo(f"{report['rows']:,} rows read")
+    for word, numbers in (("added", report["added"]), ("changed to", report["changed"])):
+        for state, number in sorted(numbers.items()):
+            click.echo(f"{number:,} {would}{word} {'as ' if word == 'added' else ''}{state}")
+    for number, said in (
+        (report["filled"], f"{would}given a name or attributes"),
+        (report["unchanged"], "unchanged"),
+        (report["demoted"], "confirmed in the file, pending here for want of a statement"),
+        (report["asked"], "asked to confirm, one after the other"),
+        (report["refused"], "refused"),
+    ):
+        if number:
+            click.echo(f"{number:,} {said}")
+    for reason, number in sorted(report["skipped"].items()):
+        click.echo(f"{number:,} skipped: {reason}")
+    for key, number in sorted(report["ignored"].items()):
+        click.echo(f"{number:,} rows with {key!r}, which was not asked for")
+
+
+def _tell_refusals(import_id: UUID, number: int, file: Path | None) -> None:
+    if not number:
+        return
+    if file is None:
+        for refusal in refusals(db.session(), import_id, limit=_SHOWN):
+            click.echo(f"line {refusal.line}: {refusal.reason}: {refusal.text}", err=True)
+        if number > _SHOWN:
+            click.echo(f"… and {number - _SHOWN:,} more: --refused FILE writes them down", err=True)
+        return
+    try:
+        with file.open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(("line", "text", "reason"))
+            writer.writerows((one.line, one.text, one.reason) for one in _all_refusals(import_id))
+    except OSError as error:
+        raise CommandError(f"{file} cannot be written: {error.strerror}") from error
+
+
+def _all_refusals(import_id: UUID) -> Iterator[Refusal]:
+    last = 0
+    while found := refusals(db.session(), import_id, last, 1000):
+        yield from found
+        last = found[-1].line
