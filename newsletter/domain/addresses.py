@@ -74,6 +74,18 @@ def fold(local_part: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", local_part).casefold())
 
 
+# Where dots in the local part mean nothing.
+_WITHOUT_DOTS = frozenset({"gmail.com", "googlemail.com"})
+
+
+def mailbox_of(identity: str) -> str:
+    """The mailbox that an identity most likely leads to: without a tag (`ann+news@`), and without dots where
+    they mean nothing. For counting only: whether two people are one is for `identity` to say."""
+    local, _, domain = identity.rpartition("@")
+    bare = local.partition("+")[0] or local
+    return f"{bare.replace('.', '') if domain in _WITHOUT_DOTS else bare}@{domain}"
+
+
 def mask(address: str) -> str:
     """An address that its owner recognises and nobody else learns: `j•••@example.org` (U10)."""
     local, _, domain = address.rpartition("@")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,15 +19,18 @@ from newsletter.domain.signing import SignerAt
 FORM_LIFE = timedelta(hours=24)
 STEP_LIFE = timedelta(hours=1)
 QUICKEST = timedelta(seconds=2)  # no person types an address faster (A5)
-_LONGEST = 300
+_LONGEST = 500
+_LONGEST_HOST = 200
 
 
 @dataclass(frozen=True)
 class FormToken:
-    """A form of ours that was drawn `age` ago. `id` tells it from others, so that its uses can be counted."""
+    """A form of ours that was drawn `age` ago. `id` tells it from others, so that its uses can be counted.
+    `host` is the site around it, where it was drawn in a frame that named it."""
 
     id: str
     age: timedelta
+    host: str | None = None
 
     @property
     def too_fast(self) -> bool:
@@ -39,9 +43,12 @@ class FormTokens:
     def __init__(self, keys: Sequence[str]) -> None:
         self._keys = tuple(keys)
 
-    def form(self, slug: str, *, now: datetime) -> str:
-        """A token for one drawing of a list's form."""
-        return self._form(slug, now).sign(secrets.token_urlsafe(9)).decode()
+    def form(self, slug: str, *, now: datetime, host: str | None = None) -> str:
+        """A token for one drawing of a list's form, in a frame on the site `host` where that is known."""
+        value = secrets.token_urlsafe(9)
+        if host is not None and len(host) <= _LONGEST_HOST:
+            value += "~" + urlsafe_b64encode(host.encode()).decode().rstrip("=")
+        return self._form(slug, now).sign(value).decode()
 
     def read_form(self, token: str | None, slug: str, *, now: datetime) -> FormToken | None:
         """The token, where it is ours, for this list, and fresh."""
@@ -54,7 +61,11 @@ class FormTokens:
             return None
         age = now.replace(microsecond=0) - signed_at
         # A clock that is ahead may have signed it: as good as a fresh one.
-        return FormToken(value.decode(), max(age, timedelta())) if age <= FORM_LIFE else None
+        if age > FORM_LIFE:
+            return None
+        identifier, _, host = value.decode().partition("~")
+        named = urlsafe_b64decode(host + "=" * (-len(host) % 4)).decode() if host else None
+        return FormToken(identifier, max(age, timedelta()), named)
 
     def step(self, slug: str, identity: str, *, now: datetime) -> str:
         """A token for the button of the page that asks for one more step, for one address."""

@@ -10,6 +10,9 @@ from newsletter.domain.languages import N_
 
 INVITATION = N_("Get %(list)s directly in your inbox!")
 BUTTON = N_("Sign up")
+# What the first list is made with. Words of a list that stand in the catalogs are shown in each language.
+FIRST_HEADLINE = N_("Your Daily News in Just 5 Minutes!")
+FIRST_INVITATION = N_("Get daily news directly in your inbox!")
 FINE_PRINT = N_("We’ll send one email to confirm. Unsubscribe any time with one click.")
 
 
@@ -32,9 +35,10 @@ class FormWording:
 
 
 def form_wording(list_name: str, invitation: str | None, translate: Callable[[str], str]) -> FormWording:
-    """The words for a list's form. Its own invitation stands as its publisher wrote it."""
+    """The words for a list's form. Its own invitation stands as its publisher wrote it, unless it is one of
+    ours."""
     return FormWording(
-        invitation=invitation or translate(INVITATION) % {"list": list_name},
+        invitation=translate(invitation) if invitation else translate(INVITATION) % {"list": list_name},
         button=translate(BUTTON),
         fine_print=translate(FINE_PRINT),
     )

@@ -51,10 +51,25 @@ class DatabaseStorage(Storage):
             for row in _COUNTED.rows(self._session, keys=asked, now=self._now):
                 self._counts[row.key] = _Count(row.hits, row.expires_at)
 
+    def hold(self, keys: Iterable[str]) -> None:
+        """Read the counts of `keys` and keep all others from counting them until the commit. For what must
+        not be exceeded even once: a solution that counts once, the attempts at a code."""
+        asked = sorted(set(keys) - self._counts.keys())
+        if not asked:
+            return
+        soon = self._now + timedelta(seconds=1)
+        _ADD.run(
+            self._session,
+            [{"key": key, "hits": 0, "starts_at": self._now, "expires_at": soon} for key in asked],
+        )
+        self.load(asked)
+
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         count = self._counts.get(key)
         if count is None:
             count = self._counts[key] = _Count(0, self._now + timedelta(seconds=expiry))
+        elif not count.hits:
+            count.expires_at = self._now + timedelta(seconds=expiry)
         count.hits += amount
         count.added += amount
         return count.hits

@@ -7,12 +7,13 @@ the same words after the same number of attempts (law 5).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from uuid import UUID
 
+from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerSecond
 from sqlalchemy import bindparam, select, text
 from sqlalchemy.orm import Session
 
@@ -29,6 +30,8 @@ from newsletter.services.counting import DatabaseStorage
 from newsletter.services.evidence import Seen
 from newsletter.services.lists import ListView
 from newsletter.settings import Settings
+
+_WRONG_CODES = 30  # of one network in an hour
 
 
 class Entered(Enum):
@@ -63,11 +66,14 @@ def enter_code(
     """Check codes in their order, and confirm what they are right for.
 
     After `codes.ATTEMPTS` attempts there is no other until `codes.LIFE` has passed without one, so no code
-    lives through more attempts than that.
+    lives through more attempts than that. Wrong codes are counted for each network and in all, too: whoever
+    guesses at one code each of many sign-ups would be right once in a while.
     """
     known = lists.find_many(session, sorted({entry.slug for entry in entries}))
     counts = DatabaseStorage(session, now)
-    counts.load(_attempts_key(entry) for entry in entries)
+    counts.hold(_attempts_key(entry) for entry in entries)
+    limits = _limits(settings)
+    counts.load(key for entry in entries for _, key in limits(entry))
     mails = _mails(session, now, entries)
     answers: list[CodeAnswer] = []
     for entry in entries:
@@ -78,20 +84,34 @@ def enter_code(
         mail = mails.get((entry.address.identity, mailing_list.id)) if mailing_list is not None else None
         # Checked in any case: the work is the same, whoever it is.
         is_right = codes.is_code_of(mail.message_id if mail else "", settings.secret_keys, entry.typed)
-        if counts.get(key) > codes.ATTEMPTS:
+        guessed = any(counts.get(one) >= item.amount for item, one in limits(entry))
+        if guessed or counts.get(key) > codes.ATTEMPTS:
             entered = Entered.TOO_OFTEN
         elif mail is not None and is_right:
             press = Press(mail.subscription_id, mail.generation, entry.seen)
             (confirmed,) = confirm(session, settings, now, [press])
             entered = Entered.CONFIRMED if confirmed.answer is Answer.CONFIRMED else Entered.WRONG
+        if entered is Entered.WRONG:
+            for item, one in limits(entry):
+                counts.incr(one, item.get_expiry())
         answers.append(CodeAnswer(mailing_list, entered))
     counts.save()
     return answers
 
 
+def _limits(settings: Settings) -> Callable[[Code], list[tuple[RateLimitItem, str]]]:
+    """Which counts of wrong codes an entry falls under; none where limits are off."""
+    if settings.signup_limit is None:
+        return lambda _entry: []
+    here = RateLimitItemPerHour(_WRONG_CODES, namespace="wrong-codes")
+    surge = settings.surge_limit
+    in_all = RateLimitItemPerSecond(surge.amount, surge.seconds, namespace="wrong-codes-in-all")
+    return lambda entry: [(here, here.key_for(entry.seen.network or "unknown")), (in_all, in_all.key_for())]
+
+
 @dataclass(frozen=True)
 class _Mail:
-    """The newest confirmation mail of a pending sign-up, and the sign-up that it confirms."""
+    """The newest confirmation mail of a sign-up, and the sign-up that it confirms."""
 
     message_id: str
     subscription_id: UUID
@@ -130,7 +150,11 @@ _CONFIRMATIONS = Query(
     .join(_OUTBOX, _OUTBOX.c.subscription_id == _SUBSCRIPTIONS.c.id)
     .where(
         among(_SUBSCRIBERS.c.identity, "identities"),
-        text(f"subscriptions.state = '{State.PENDING}' AND outbox.kind = '{Kind.CONFIRMATION}'"),
+        # Who is confirmed may have sent it twice.
+        text(
+            f"subscriptions.state IN ('{State.PENDING}', '{State.CONFIRMED}') "
+            f"AND outbox.kind = '{Kind.CONFIRMATION}'"
+        ),
         _OUTBOX.c.created_at > bindparam("since", type_=_OUTBOX.c.created_at.type),
     )
     .order_by(_OUTBOX.c.created_at)

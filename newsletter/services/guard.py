@@ -33,6 +33,7 @@ _UNKNOWN_SITES = 5  # all that come to one list from sites it does not name, or 
 _REFUSED = 5  # from there on even the further step does not help a network
 _USES_OF_A_FORM = 10
 # As parts of NEWSLETTER_SURGE_LIMIT.
+_ONE_MAILBOX = Limit(10, 86400)  # sign-ups of one mailbox under other names than its own: tags, dots
 _ONE_DOMAIN = 3  # no mail provider of millions, yet a third of all sign-ups
 _PRESSED = 4  # let in by a mere button during a surge
 
@@ -59,11 +60,12 @@ class Verdict:
 @dataclass(frozen=True)
 class Proof:
     """A solved challenge: what tells it from others, for which level of surge it was made, and for how long
-    it is good."""
+    it is good. `asked` says that it was asked of a sign-up, which was counted then."""
 
     id: str
     level: int
     seconds: int
+    asked: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,13 @@ class Attempt:
     form: FormToken | None
     proof: Proof | None
     pressed: bool
+    trapped: bool = False  # a field was filled that no person sees
+    mailbox: str | None = None  # where it is written to under another name than its own
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it is the further step of a sign-up that was counted already."""
+        return self.pressed or (self.proof is not None and self.proof.asked)
 
 
 @dataclass(frozen=True)
@@ -108,22 +117,42 @@ class Guard:
         keys |= {self._pressed().key_for(*near), self._pressed_in_all().key_for()}
         if attempt.form is not None:
             keys.add(_uses().key_for(attempt.form.id))
-        if attempt.proof is not None:
-            keys.add(_spent(attempt.proof).key_for(attempt.proof.id))
-        return keys
+        if attempt.mailbox is not None:
+            keys.add(_mailbox().key_for(attempt.mailbox))
+        return keys | self.once_only(attempt)
+
+    def once_only(self, attempt: Attempt) -> set[str]:
+        """Those among them that no two may count at the same time."""
+        return {_spent(attempt.proof).key_for(attempt.proof.id)} if attempt.proof is not None else set()
 
     def judge(self, attempt: Attempt) -> Verdict:
-        """Count the attempt and say what becomes of it."""
+        """Count the attempt and say what becomes of it. What fell into the trap is told that it was taken,
+        even where a person would be asked for a step."""
+        verdict = self._weigh(attempt)
+        if attempt.trapped and verdict.answer is Answer.STEP:
+            return Verdict(Answer.TAKE, level=verdict.level)
+        return verdict
+
+    def _weigh(self, attempt: Attempt) -> Verdict:
         near, wider = attempt.networks[:1], attempt.networks[1:]
         counted = [(self._network(), near)]
         if wider:
             counted.append((self._wider(), wider))
         if not (self._is_fresh(attempt.form) and attempt.at_home):
             counted.append((self._list(), (attempt.slug,)))
+        bounded = counted[: len(attempt.networks)]
+        if attempt.mailbox is not None:
+            counted.append((_mailbox(), (attempt.mailbox,)))
+            bounded.append(counted[-1])
         hits = [(item, names, self._hit(item, *names)) for item, names in counted]
-        level = max(self._count(item) for item in self._fuses(attempt.domain))
+        weigh = self._look if attempt.goes_on else self._count
+        level = max(weigh(item) for item in self._fuses(attempt.domain))
 
-        beyond = [(i, n) for i, n, number in hits[: len(attempt.networks)] if number > _REFUSED * i.amount]
+        beyond = [
+            (item, names)
+            for item, names, number in hits
+            if (item, names) in bounded and number > _REFUSED * item.amount
+        ]
         if beyond:
             return Verdict(Answer.WAIT, self._seconds(beyond), level)
         over = [(item, names) for item, names, number in hits if number > item.amount]
@@ -179,6 +208,11 @@ class Guard:
         hits = self._storage.incr(self._windows(item)[1], 2 * item.get_expiry())
         return _level(self._demand(item, hits), item)
 
+    def _look(self, item: RateLimitItem) -> int:
+        """The level of a fuse. The further step of a sign-up is no attempt of its own: where it counted, a
+        surge would be kept up by the very readers who are asked for it."""
+        return _level(self._demand(item, self._storage.get(self._windows(item)[1])), item)
+
     def _demand(self, item: RateLimitItem, hits: int) -> float:
         """How many attempts a stretch of time that ends now holds: those since the present one began, and the
         part of the one before that it still covers."""
@@ -228,6 +262,10 @@ def _level(demand: float, item: RateLimitItem) -> int:
 
 def _item(limit: Limit, name: str, *, times: int = 1, share: int = 1) -> RateLimitItem:
     return RateLimitItemPerSecond(max(1, limit.amount * times // share), limit.seconds, namespace=name)
+
+
+def _mailbox() -> RateLimitItem:
+    return _item(_ONE_MAILBOX, "mailbox")
 
 
 def _uses() -> RateLimitItem:

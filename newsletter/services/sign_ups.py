@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from newsletter.domain.addresses import Address
+from newsletter.domain.addresses import Address, mailbox_of
 from newsletter.domain.forms import FormToken
 from newsletter.domain.languages import choose
 from newsletter.services.counting import DatabaseStorage
@@ -57,7 +58,9 @@ def judge_all(
         else None
         for sign_up in sign_ups
     ]
-    counts.load({key for tried in attempts if tried is not None for key in judge.keys(tried)})
+    made = [tried for tried in attempts if tried is not None]
+    counts.hold({key for tried in made for key in judge.once_only(tried)})
+    counts.load({key for tried in made for key in judge.keys(tried)})
     return [
         judge.judge(tried) if tried is not None else sign_up.verdict or Verdict(Answer.TAKE)
         for sign_up, tried in zip(sign_ups, attempts, strict=True)
@@ -75,4 +78,14 @@ def attempt(settings: Settings, sign_up: SignUp, mailing_list: ListView) -> Atte
         form=sign_up.form,
         proof=sign_up.proof,
         pressed=sign_up.pressed,
+        trapped=sign_up.trapped,
+        mailbox=_mailbox(sign_up.address),
     )
+
+
+def _mailbox(address: Address) -> str | None:
+    """The mailbox behind an address that is another name of it; hashed, because it is somebody's."""
+    mailbox = mailbox_of(address.identity)
+    if mailbox == address.identity:
+        return None
+    return hashlib.sha256(mailbox.encode()).hexdigest()[:32]

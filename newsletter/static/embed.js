@@ -129,7 +129,7 @@ class NewsletterSignup extends HTMLElement {
   // The host's markup, or the text; nothing where the host gave an empty text.
   #slot(name, text) {
     if (!text && !this.querySelector(`:scope > [slot=${name}]`)) return "";
-    return make("div", { part: name, id: name }, make("slot", { name }, text));
+    return make("div", { part: name, id: name, dir: "auto" }, make("slot", { name }, text));
   }
 
   #checkInbox(form) {

@@ -23,6 +23,7 @@ from newsletter.web.limiting import limits
 from newsletter.web.origins import framed
 from newsletter.web.pages import form_page, form_token
 from newsletter.web.proofs import proofs
+from newsletter.web.seeing import around
 
 embeds = Blueprint("embeds", __name__)
 
@@ -128,7 +129,7 @@ def challenge(slug: str) -> Response:
 def frame(slug: str) -> Response:
     """The form for an iframe."""
     mailing_list = find_list(slug)
-    return framed(form_page("embed/frame.html", mailing_list))
+    return framed(form_page("embed/frame.html", mailing_list, host=around(request)))
 
 
 @embeds.get("/lists/<slug>/embed")

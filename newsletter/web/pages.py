@@ -33,15 +33,15 @@ def _kept(template: str, _language: str, **context: Hashable) -> str:
     return render_template(template, **context)
 
 
-def form_token(mailing_list: ListView) -> str:
+def form_token(mailing_list: ListView, *, host: str | None = None) -> str:
     """The token of a form that is drawn now."""
-    return parts().forms.form(mailing_list.slug, now=datetime.now(UTC))
+    return parts().forms.form(mailing_list.slug, now=datetime.now(UTC), host=host)
 
 
-def form_page(template: str, mailing_list: ListView, **context: Hashable) -> str:
+def form_page(template: str, mailing_list: ListView, *, host: str | None = None, **context: Hashable) -> str:
     """A page with an empty sign-up form."""
     page = kept(template, list=mailing_list, form=None, form_token=_FORM, **context)
-    return page.replace(_FORM, form_token(mailing_list))
+    return page.replace(_FORM, form_token(mailing_list, host=host))
 
 
 def check_inbox(

@@ -33,15 +33,16 @@ class Proofs:
     def __init__(self, keys: Sequence[str]) -> None:
         self._secrets = [_secrets(key) for key in keys]
 
-    def challenge(self, level: int, *, now: datetime) -> dict[str, Any]:
-        """A challenge at a level of surge, as ALTCHA v2 writes it in JSON."""
+    def challenge(self, level: int, *, now: datetime, asked: bool = False) -> dict[str, Any]:
+        """A challenge at a level of surge, as ALTCHA v2 writes it in JSON; `asked` of a sign-up, or before
+        one."""
         secret, key_secret = self._secrets[-1]
         made = create_challenge(
             _ALGORITHM,
             _ROUNDS,
             counter=(_FEWEST << level) + secrets.randbelow((_MOST - _FEWEST << level) + 1),
             expires_at=now + LIFE,
-            data={"level": level},
+            data={"level": level, "asked": asked},
             hmac_secret=secret,
             hmac_key_secret=key_secret,
         )
@@ -55,8 +56,9 @@ class Proofs:
             if verify_solution(payload, secret, hmac_key_secret=key_secret).verified:
                 challenge = Payload.from_base64(payload).challenge
                 identifier = hashlib.sha256(f"{challenge.signature}".encode()).hexdigest()[:32]
+                data = challenge.parameters.data or {}
                 return Proof(
-                    identifier, (challenge.parameters.data or {})["level"], int(LIFE.total_seconds())
+                    identifier, data["level"], int(LIFE.total_seconds()), asked=data.get("asked") is True
                 )
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from flask import Blueprint, Response, jsonify, render_template, request
@@ -19,7 +20,7 @@ from newsletter.services.lists import ListView
 from newsletter.services.send_links import LinkRequest, send_links
 from newsletter.services.sign_ups import SignUp
 from newsletter.services.subscribe import subscribe
-from newsletter.web.errors import NoSuchList, for_script, problem
+from newsletter.web.errors import NoSuchList, for_script
 from newsletter.web.finding import find_list
 from newsletter.web.forms import AddressForm, CodeForm, SignUpForm, submitted
 from newsletter.web.languages import accepted, asked_for, speak_for
@@ -27,6 +28,7 @@ from newsletter.web.limiting import limits
 from newsletter.web.origins import about, framed, in_frame, is_in_frame
 from newsletter.web.pacing import on_the_beat
 from newsletter.web.pages import check_inbox, form_page, form_token, kept
+from newsletter.web.problems import problem
 from newsletter.web.proofs import proofs
 from newsletter.web.seeing import network, seen, wider_network
 from newsletter.web.steps import one_more_step
@@ -86,15 +88,20 @@ def take_sign_up(slug: str) -> Response | tuple[Response | str, int]:
 def _sign_up(slug: str, form: SignUpForm) -> SignUp:
     now, way = datetime.now(UTC), form.way.data
     forms = parts().forms
+    token = forms.read_form(form.token.data, slug, now=now)
+    evidence = seen(request, way if way in _WAYS else "script" if for_script() else "form")
+    if way == "frame" and token is not None and token.host is not None:
+        # A frame is a page of ours: where it stands is known from when it was drawn.
+        evidence = replace(evidence, origin=token.host)
     return SignUp(
         slug,
         form.address,
         form.name.data or None,
         asked_for(form.locale.data),
-        seen(request, way if way in _WAYS else "script" if for_script() else "form"),
+        evidence,
         speaks=accepted(),
         wider_network=wider_network(request.remote_addr),
-        form=forms.read_form(form.token.data, slug, now=now),
+        form=token,
         proof=proofs().read(form.altcha.data),
         pressed=forms.read_step(form.step.data, slug, form.address.identity, now=now),
         trapped=bool(form.website.data),
@@ -107,7 +114,9 @@ def _refuse(slug: str, form: SignUpForm) -> tuple[Response | str, int]:
     if for_script():
         errors = {name: " ".join(messages) for name, messages in form.errors.items()}
         return problem(422, _("The form needs a change"), " ".join(errors.values()), errors=errors), 422
-    context = {"list": mailing_list, "form": form, "form_token": form_token(mailing_list)}
+    token = parts().forms.read_form(form.token.data, slug, now=datetime.now(UTC))
+    drawn = form_token(mailing_list, host=token.host if token is not None else None)
+    context = {"list": mailing_list, "form": form, "form_token": drawn}
     if is_in_frame():
         return framed(render_template("embed/frame.html", **context)), 422
     return render_template("public/list.html", **context), 422

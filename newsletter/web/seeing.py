@@ -11,7 +11,7 @@ from flask import Request
 
 from newsletter.services.evidence import Seen
 
-_TOKEN = re.compile(r"^(/(?:confirm|unsubscribe))/.*")
+_TOKEN = re.compile(r"^(/(?:confirm|unsubscribe|operator/welcome))/.*")
 
 
 def seen(request: Request, way: str) -> Seen:
@@ -40,6 +40,18 @@ def page(request: Request) -> str | None:
             path = _TOKEN.sub(r"\1", parts.path)
             return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{path}"[:500]
     return None
+
+
+def around(request: Request) -> str | None:
+    """The site that shows a frame of ours, as its browser names it; None where it names none or ourselves."""
+    named = _line(request.headers.get("Referer"), 2000)
+    try:
+        parts = urlsplit(named or "")
+    except ValueError:
+        return None
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.netloc == request.host:
+        return None
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 def origin(request: Request) -> str | None:

@@ -14,13 +14,14 @@ from flask_babel import gettext as _
 from newsletter.parts import parts
 from newsletter.services.guard import Verdict
 from newsletter.services.lists import ListView
-from newsletter.web.errors import for_script, problem
+from newsletter.web.errors import for_script
 from newsletter.web.forms import SignUpForm
 from newsletter.web.origins import framed, is_in_frame
+from newsletter.web.problems import problem
 from newsletter.web.proofs import proofs
 
 # What the visitor sent is sent again with the step.
-_KEPT = ("email", "name", "locale", "next", "way", "token")
+_KEPT = ("email", "name", "locale", "next", "way", "token", "website")
 _OWN_PAGE = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "form-action {actions}; base-uri 'none'; frame-ancestors 'none'"
@@ -30,7 +31,7 @@ _OWN_PAGE = (
 def one_more_step(mailing_list: ListView, form: SignUpForm, verdict: Verdict) -> tuple[Response, int]:
     """The answer that asks for it: 429, with when it would not be asked for any more."""
     now = datetime.now(UTC)
-    challenge = proofs().challenge(verdict.level, now=now)
+    challenge = proofs().challenge(verdict.level, now=now, asked=True)
     if for_script():
         detail = _("One more step is needed, because there are many sign-ups at the moment.")
         response = problem(429, _("One more step"), detail, challenge=challenge)

@@ -7,7 +7,7 @@ from typing import Any
 
 from playwright.sync_api import Page, Route, expect
 
-from tests.support.embedding import Embedded
+from tests.support.embedding import Corner, Embedded
 from tests.support.visitors import form_on, sign_up
 
 FAILED = "That did not work. Please try again in a moment."
@@ -152,6 +152,52 @@ def test_where_the_service_cannot_be_asked_the_plain_form_stays(
 
     expect(form_on(page, "form").get_by_role("button", name="Sign up")).to_be_visible()
     assert page.locator("newsletter-signup [part=form]").count() == 0
+
+
+def test_the_host_gives_it_looks_words_and_markup_of_its_own(
+    embedded: Embedded, visit: Callable[..., Page], elsewhere: Corner, email: str
+) -> None:
+    page = visit(
+        elsewhere.put(
+            "<style>newsletter-signup { --newsletter-accent: rgb(10, 80, 40); --newsletter-radius: 9px }"
+            "newsletter-signup::part(input) { border-color: rgb(200, 0, 100) }</style>"
+            '<newsletter-signup list="daily" ask-name button="Join" placeholder="you@example.org" fine-print="">'
+            '<p slot="invitation">Our <b>own</b> words</p><p slot="success" hidden>Thanks a lot!</p>'
+            f'</newsletter-signup><script type="module" src="{embedded.url}/embed.js"></script>'
+        )
+    )
+    form = form_on(page, "element")
+    button = form.get_by_role("button", name="Join")
+
+    expect(button).to_have_css("background-color", "rgb(10, 80, 40)")
+    expect(button).to_have_css("border-radius", "9px")
+    expect(form.get_by_role("textbox", name="Your email address")).to_have_css(
+        "border-top-color", "rgb(200, 0, 100)"
+    )
+    expect(page.get_by_text("Our own words")).to_be_visible()
+    assert form.locator("[part=fine-print]").count() == 0
+    form.get_by_role("textbox", name="Your name").fill("Ann")
+    form.get_by_role("textbox", name="Your email address").fill(email)
+    button.click()
+    expect(page.get_by_text("Thanks a lot!")).to_be_visible()
+    assert embedded.state_of(email) == "pending"
+
+
+def test_it_may_be_taken_out_and_put_back_with_what_was_typed(
+    embedded: Embedded, visit: Callable[..., Page], email: str
+) -> None:
+    page = visit(embedded.newspaper)
+    form = form_on(page, "element")
+    form.get_by_role("textbox").fill(email)
+
+    page.evaluate(
+        "() => { const one = document.querySelector('newsletter-signup'); const at = one.parentNode;"
+        " one.remove(); at.append(one); }"
+    )
+
+    expect(form.get_by_role("textbox")).to_have_value(email)
+    form.get_by_role("button", name="Sign up").click()
+    expect(form.get_by_role("heading", name="Check your inbox")).to_be_visible()
 
 
 def test_what_was_begun_before_the_script_came_stays_with_the_cursor(

@@ -40,9 +40,7 @@ def test_e7_a_reader_of_another_site_signs_up_there(
     assert page.url == embedded.newspaper + ("/thanks" if embed == "form" else PAGES[embed])
     assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
     assert embedded.state_of(email) == "pending"
-    # A frame is a page of ours; where it stands is not its own to say.
-    site = embedded.url if embed == "frame" else embedded.newspaper
-    assert embedded.way(email) == (embed, site)
+    assert embedded.way(email) == (embed, embedded.newspaper)
     assert embedded.mail_to(email).link("confirm").startswith(embedded.url)
 
 

@@ -185,6 +185,25 @@ def test_e9_what_the_page_itself_or_another_frame_says_changes_nothing(
     assert fits(page) == height
 
 
+def test_e9_a_frame_that_went_elsewhere_is_no_longer_heard(
+    embedded: Embedded, visit: Callable[..., Page], elsewhere: Corner
+) -> None:
+    forger = elsewhere.put("").replace(elsewhere.origin, elsewhere.other_origin)
+    frame = f'<iframe src="{embedded.url}/embed/daily" width="100%" height="320"></iframe>'
+    script = f'<script type="module" src="{embedded.url}/embed.js"></script>'
+    page = visit(elsewhere.put(frame + script))
+    fits(page)
+    # Its `src` still names us, and it is the same window.
+    inside(page).evaluate("(to) => { location.href = to }", forger)
+    inside(page).wait_for_url(forger)
+    changes = _watch(page)
+
+    _deliver(page, inside(page), {"newsletter": "height", "height": 900})
+    _deliver(page, inside(page), {"newsletter": "subscribed"})
+
+    assert changes() == []
+
+
 def _watch(page: Page) -> Callable[[], list[str]]:
     """What becomes of the frame from here on: heights that it gets, events that it fires."""
     page.evaluate(

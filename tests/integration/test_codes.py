@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+import urllib.error
+import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlencode
 
 import pytest
 from werkzeug.test import TestResponse
@@ -171,3 +175,38 @@ def test_a_late_mail_brings_no_code(make_service: Callable[..., Service]) -> Non
 
     assert not re.search(r"^\d{3} \d{3}\s*$", mail.part("plain"), re.MULTILINE)
     assert mail.link("confirm")
+
+
+def test_no_code_lives_through_more_than_five_of_many_attempts_at_once(service: Service) -> None:
+    service.sign_up("ann@example.org")
+    with service.served("--workers", "3", "--without-worker") as url, ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda n: _attempt(url, f"{n:06}"), range(32)))
+
+    assert sorted(answers) == [422] * 5 + [429] * 27
+
+
+def test_who_guesses_at_many_codes_is_stopped_for_their_network(make_service: Callable[..., Service]) -> None:
+    service = make_service("sqlite", NEWSLETTER_SIGNUP_LIMIT="1000/hour")
+
+    answers = [enter(service, "123456", f"u{number}@example.org").status_code for number in range(34)]
+
+    assert answers == [422] * 30 + [429] * 4
+
+
+def test_d5_the_right_code_may_be_sent_twice(service: Service) -> None:
+    service.sign_up()
+    code = code_in_mail(service)
+
+    assert [enter(service, code).status_code for _ in range(2)] == [200, 200]
+    assert service.events() == ["sign_up", "confirm"]
+
+
+def _attempt(url: str, code: str) -> int:
+    request = urllib.request.Request(
+        f"{url}/lists/daily/code", data=urlencode({"email": "ann@example.org", "code": code}).encode()
+    )
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code

@@ -326,6 +326,7 @@ def test_d11_evidence_holds_the_words_in_the_language_in_which_they_were_shown(
     service: Service, language: str
 ) -> None:
     service.command("lists", "add", "sport", "--name", "Sport")
+    service.command("lists", "edit", "daily", "--invitation", "News, every day at six")
     page = service.client.get(f"/lists/sport?locale={language}").text
     service.client.post("/lists/sport/subscriptions", data={"email": "ann@example.org", "locale": language})
     service.client.post(URL, data={"email": "ann@example.org", "locale": language})
@@ -341,6 +342,6 @@ def test_d11_evidence_holds_the_words_in_the_language_in_which_they_were_shown(
     assert texts[0].splitlines() == [
         _say(language, "Get %(list)s directly in your inbox!", list="Sport"), button, fine_print
     ]  # fmt: skip
-    assert texts[1].splitlines() == ["Get daily news directly in your inbox!", button, fine_print]
+    assert texts[1].splitlines() == ["News, every day at six", button, fine_print]
     for line in texts[0].replace("[", "").replace("]", "").splitlines():
         assert line in page

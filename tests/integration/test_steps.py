@@ -5,10 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import re
+import urllib.error
+import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from werkzeug.test import TestResponse
@@ -234,7 +238,27 @@ def test_e2_without_a_good_token_a_sign_up_is_taken_but_counts_as_from_nowhere(
 
     assert [send(number, BAD_TOKENS[what](service)) for number in range(6)] == [200] * 5 + [429]
     assert [send(number, token(service)) for number in range(10, 13)] == [200] * 3
-    assert service.counts()["subscribers"] == 8
+    assert service.counts()["subscribers"] == service.counts()["outbox"] == 8
+
+
+@pytest.mark.parametrize("origin", ["https://elsewhere.example", "null"])
+def test_e4_a_good_token_from_a_site_that_the_list_does_not_name_counts_as_from_nowhere(
+    make_service: Callable[..., Service], origin: str
+) -> None:
+    service = make_service("sqlite", NEWSLETTER_SIGNUP_LIMIT="1/hour")
+    service.command("lists", "edit", "daily", "--site", "https://home.example")
+
+    def send(number: int, origin: str) -> int:
+        return service.client.post(
+            URL,
+            data={"email": f"u{number}@gmail.com", "token": token(service)},
+            headers={"Origin": origin},
+            environ_base={"REMOTE_ADDR": f"192.0.2.{number}"},
+        ).status_code
+
+    assert [send(number, origin) for number in range(6)] == [200] * 5 + [429]
+    assert [send(number, "https://home.example") for number in range(10, 13)] == [200] * 3
+    assert service.counts()["subscribers"] == service.counts()["outbox"] == 8
 
 
 def test_e2_a_token_that_is_used_again_and_again_is_as_good_as_none(
@@ -266,6 +290,38 @@ def test_a4_what_fell_into_the_trap_gets_the_usual_answer_and_is_not_stored(serv
     assert script(service, email="eve@example.org", website="x").json == {"status": "check_inbox"}
     assert service.states() == {"ann@example.org": "pending"}
     assert service.mail_to("bob@example.org") == service.mail_to("eve@example.org") == []
+
+
+def test_a4_the_trap_looks_the_same_where_a_person_is_asked_for_a_step(strict: Service) -> None:
+    fields = hidden(strict.client.get("/lists/daily").text)  # too fast, and over the limit of its network
+
+    for email in ("ann@example.org", "bob@example.org"):
+        caught = strict.client.post(URL, data=fields | {"email": email, "website": "https://spam.example"})
+        assert caught.status_code == 200
+        assert "Check your inbox" in caught.text
+    assert script(strict, website="x").json == {"status": "check_inbox"}
+    assert strict.states() == {"first@example.org": "pending"}
+    assert strict.counts()["outbox"] == 1
+
+
+def test_a6_of_many_at_once_with_one_solution_one_is_taken(strict: Service) -> None:
+    solution = solved(script(strict).json["challenge"])  # type: ignore[index]
+    with strict.served("--workers", "3", "--without-worker") as url, ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda n: _post(url, email=f"u{n}@example.org", altcha=solution), range(16)))
+
+    assert sorted(answers) == [202] + [429] * 15
+    assert strict.counts()["subscribers"] == strict.counts()["outbox"] == 2
+
+
+def _post(url: str, **fields: str) -> int:
+    request = urllib.request.Request(
+        url + URL, data=urlencode(fields).encode(), headers={"Accept": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
 
 
 def test_switched_off_nobody_is_asked_for_anything(on_sqlite: Service) -> None:
