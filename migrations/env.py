@@ -7,7 +7,7 @@ from alembic.autogenerate.api import AutogenContext
 from flask import current_app
 from sqlalchemy import text
 
-from newsletter.database import UtcDateTime
+from newsletter.database import UtcDateTime, is_in_models
 
 _LOCK = 0x6E6577736C657474  # "newslett": one migration run at a time on PostgreSQL
 
@@ -42,6 +42,7 @@ def run() -> None:
                     render_as_batch=True,
                     compare_type=True,
                     render_item=_render_item,
+                    include_object=is_in_models,
                 )
                 context.run_migrations()
                 if on_sqlite:

@@ -12,7 +12,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -166,6 +166,28 @@ def write_transaction(session: Session) -> Iterator[None]:
 
 
 @contextmanager
+def transaction_on(connection: Connection, *, writing: bool) -> Iterator[None]:
+    """A transaction on a connection whose temporary tables are needed. Only one that is `writing` waits for
+    its turn on SQLite; another may write to temporary tables alone."""
+    with _writers_line(connection.engine) if writing else nullcontext():
+        connection.execution_options(**{_BEGIN: "BEGIN IMMEDIATE" if writing else "BEGIN"})
+        try:
+            with connection.begin():
+                yield
+        finally:
+            connection.execution_options(**{_BEGIN: "BEGIN"})
+
+
+def database_now(session: Session) -> datetime:
+    """The time by which leases are counted: the database's own where workers on several machines share it."""
+    if session.get_bind().dialect.name == "postgresql":
+        moment = session.scalar(text("SELECT clock_timestamp()"))
+        assert isinstance(moment, datetime)
+        return moment.astimezone(UTC)
+    return datetime.now(UTC)
+
+
+@contextmanager
 def _writers_line(engine: Engine) -> Iterator[None]:
     """Wait for one's turn to write to SQLite; PostgreSQL lets many write at once."""
     path = engine.url.database
@@ -213,6 +235,12 @@ def is_disconnect(error: SQLAlchemyError) -> bool:
     return (
         "unable to open database" in str(cause) or "disk I/O error" in str(cause) or "readonly" in str(cause)
     )
+
+
+def is_in_models(item: object, name: str | None, *_: object) -> bool:  # noqa: ARG001
+    """Whether a table or an index is in the models: the search has its own on each database, in the
+    migrations."""
+    return not (name or "").startswith(("subscribers_search", "subscriber_numbers", "ix_subscribers_search"))
 
 
 def migration_config() -> Config:

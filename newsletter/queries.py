@@ -92,12 +92,13 @@ def _insert_missing(element: insert_missing, compiler: SQLCompiler, **options: A
 
 
 class insert_or_add(Insert):  # noqa: N801 - reads as SQL
-    """Insert into `table`; where the row is there already, add to its `number`, unless the stretch of time
-    that it counts had ended when the new one `starts`: then it begins anew."""
+    """Insert into `table`; where the row is there already, add to its `number`. Where a row counts for a
+    stretch of time, from its column `starts` to its column `ends`, and that is over when the new one starts,
+    it begins anew."""
 
     inherit_cache = False
 
-    def __init__(self, table: Table, number: str, *, starts: str, ends: str) -> None:
+    def __init__(self, table: Table, number: str, *, starts: str = "", ends: str = "") -> None:
         super().__init__(table)
         self.number, self.starts, self.ends = number, starts, ends
 
@@ -109,8 +110,12 @@ def _insert_or_add(element: insert_or_add, compiler: SQLCompiler, **options: Any
     assert isinstance(table, Table)
     keys = ", ".join(compiler.preparer.quote(column.name) for column in table.primary_key)
     there = table.name
-    is_over = f"{there}.{element.ends} <= excluded.{element.starts}"
     starts, ends = element.starts, element.ends
+    if not starts:
+        return (
+            f"{inserting} ON CONFLICT ({keys}) DO UPDATE SET {number} = {there}.{number} + excluded.{number}"
+        )
+    is_over = f"{there}.{ends} <= excluded.{starts}"
     return (
         f"{inserting} ON CONFLICT ({keys}) DO UPDATE SET "
         f"{number} = CASE WHEN {is_over} THEN 0 ELSE {there}.{number} END + excluded.{number}, "
@@ -120,11 +125,11 @@ def _insert_or_add(element: insert_or_add, compiler: SQLCompiler, **options: Any
 
 
 @contextmanager
-def _cursor(connection: Connection) -> Iterator[Any]:
+def driver_cursor(connection: Connection, **options: Any) -> Iterator[Any]:
     """The driver's own cursor. Its errors become SQLAlchemy's, and a connection that is gone is given up."""
     dialect = connection.dialect
     driver_error = dialect.loaded_dbapi.Error
-    cursor = connection.connection.cursor()
+    cursor = connection.connection.cursor(**options)
     try:
         yield cursor
     except driver_error as error:
@@ -172,7 +177,7 @@ class Query:
         """Run it once and return its rows, as named tuples."""
         connection = session.connection()
         prepared = self._for(connection.dialect)
-        with _cursor(connection) as cursor:
+        with driver_cursor(connection) as cursor:
             cursor.execute(prepared.sql, prepared.parameters(values))
             found = cursor.fetchall()
         make, converts = prepared.row, prepared.results
@@ -194,7 +199,7 @@ class Query:
         connection = session.connection()
         prepared = self._for(connection.dialect)
         parameters = [prepared.parameters(row) for row in rows]
-        with _cursor(connection) as cursor:
+        with driver_cursor(connection) as cursor:
             if len(parameters) == 1:
                 cursor.execute(prepared.sql, parameters[0])
             else:

@@ -27,6 +27,9 @@ class Event(StrEnum):
     LAPSE = "lapse"  # was never confirmed in time
     BOUNCE = "bounce"
     COMPLAIN = "complain"
+    IMPORT = "import"  # came in a file: see IMPORTS
+    EDIT = "edit"  # a name or an attribute was changed
+    FORGET = "forget"  # what was held of it is gone, save this
 
 
 class IllegalMove(Exception):
@@ -58,6 +61,32 @@ MOVES: dict[tuple[State | None, Event], State] = {
     (State.UNSUBSCRIBED, Event.COMPLAIN): State.COMPLAINED,
     (State.BOUNCED, Event.COMPLAIN): State.COMPLAINED,
     (State.COMPLAINED, Event.COMPLAIN): State.COMPLAINED,
+    (State.PENDING, Event.EDIT): State.PENDING,
+    (State.CONFIRMED, Event.EDIT): State.CONFIRMED,
+    (State.UNSUBSCRIBED, Event.EDIT): State.UNSUBSCRIBED,
+    (State.BOUNCED, Event.EDIT): State.BOUNCED,
+    (State.COMPLAINED, Event.EDIT): State.COMPLAINED,
+}
+
+# What an import makes of a subscription: by the state it has, and the state that the file names. Nobody who
+# left comes back by a file, and nobody's consent is lost by one.
+IMPORTS: dict[State | None, dict[State, State]] = {
+    None: {state: state for state in State},
+    State.PENDING: {state: state for state in State},
+    State.CONFIRMED: {
+        State.PENDING: State.CONFIRMED,
+        State.CONFIRMED: State.CONFIRMED,
+        State.UNSUBSCRIBED: State.UNSUBSCRIBED,
+        State.BOUNCED: State.BOUNCED,
+        State.COMPLAINED: State.COMPLAINED,
+    },
+    State.UNSUBSCRIBED: {
+        state: State.COMPLAINED if state is State.COMPLAINED else State.UNSUBSCRIBED for state in State
+    },
+    State.BOUNCED: {
+        state: state if state in (State.COMPLAINED, State.UNSUBSCRIBED) else State.BOUNCED for state in State
+    },
+    State.COMPLAINED: dict.fromkeys(State, State.COMPLAINED),
 }
 
 

@@ -18,11 +18,10 @@ from uuid import uuid4
 
 import structlog
 from flask import Flask
-from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from newsletter.database import DatabaseNotReady, first_line, write_transaction
+from newsletter.database import DatabaseNotReady, database_now, first_line, write_transaction
 from newsletter.domain.retry import GIVE_UP_AFTER, Verdict, delay_before, relay_pause
 from newsletter.extensions import db
 from newsletter.mail.compose import Composer, Letter
@@ -34,7 +33,7 @@ from newsletter.mail.transport import (
     Withdrawn,
     transport_for,
 )
-from newsletter.services import counting, deliver
+from newsletter.services import counting, deliver, idempotency
 from newsletter.services.deliver import Claimed
 from newsletter.services.purge import purge
 from newsletter.settings import Settings
@@ -104,7 +103,7 @@ class Worker:
         self._lease_id = uuid4()
         with self._session() as session, write_transaction(session):
             claimed = deliver.claim(
-                session, self._settings, _now(session), lease_id=self._lease_id, limit=_BATCH
+                session, self._settings, database_now(session), lease_id=self._lease_id, limit=_BATCH
             )
         self._busy.set()
         try:
@@ -191,7 +190,7 @@ class Worker:
 
     def _release(self, messages: list[Claimed]) -> None:
         with self._session() as session, write_transaction(session):
-            deliver.release(session, _now(session), messages)
+            deliver.release(session, database_now(session), messages)
 
     def _keep_claims(self) -> None:
         """A claim lasts while this process lives, however slow the relay is."""
@@ -200,7 +199,7 @@ class Worker:
                 continue
             try:
                 with self._session() as session, write_transaction(session):
-                    deliver.extend(session, self._settings, _now(session), lease_id=self._lease_id)
+                    deliver.extend(session, self._settings, database_now(session), lease_id=self._lease_id)
             except (SQLAlchemyError, DatabaseNotReady) as error:
                 log.error("lease_not_extended", error=first_line(error))
 
@@ -215,6 +214,7 @@ class Worker:
             log.info("unconfirmed_purged", subscriptions=purged)
         with self._session() as session, write_transaction(session):
             counting.forget(session, datetime.now(UTC))
+            idempotency.forget(session, datetime.now(UTC))
         self._purged_at = time.monotonic()
 
     @contextmanager
@@ -222,15 +222,6 @@ class Worker:
         """A session of its own: Flask-SQLAlchemy's lives as long as the context that is pushed here."""
         with self._app.app_context():
             yield db.session()
-
-
-def _now(session: Session) -> datetime:
-    """The time by which leases are counted: the database's own where workers on several machines share it."""
-    if session.get_bind().dialect.name == "postgresql":
-        moment = session.scalar(text("SELECT clock_timestamp()"))
-        assert isinstance(moment, datetime)
-        return moment.astimezone(UTC)
-    return datetime.now(UTC)
 
 
 def _reply(error: Refused) -> str:

@@ -1,20 +1,39 @@
 """Tables, one noun a file. Importing this package registers them all."""
 
-from newsletter.models.consent import ConsentEvent, Wording
+from newsletter.models.api_token import ApiToken, IdempotencyKey
+from newsletter.models.consent import ConsentEvent, Journal, Tally, Wording
 from newsletter.models.limit_count import LimitCount
 from newsletter.models.mailing_list import MailingList
+from newsletter.models.operator import AuditEvent, Operator, OperatorList, OperatorSession
 from newsletter.models.outbox import OutboxMessage
 from newsletter.models.subscriber import Subscriber
 from newsletter.models.subscription import Subscription
 from newsletter.models.suppression import Suppression
+from newsletter.models.transfer import Export, Import, ImportChunk, ImportRefusal, ImportState
+from newsletter.models.webhook import Webhook, WebhookDelivery
 
 __all__ = [
+    "ApiToken",
+    "AuditEvent",
     "ConsentEvent",
+    "Export",
+    "IdempotencyKey",
+    "Import",
+    "ImportChunk",
+    "ImportRefusal",
+    "ImportState",
+    "Journal",
     "LimitCount",
     "MailingList",
+    "Operator",
+    "OperatorList",
+    "OperatorSession",
     "OutboxMessage",
     "Subscriber",
     "Subscription",
     "Suppression",
+    "Tally",
+    "Webhook",
+    "WebhookDelivery",
     "Wording",
 ]

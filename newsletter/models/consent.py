@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from newsletter.database import Base
@@ -20,16 +20,31 @@ class Wording(Base):
     text: Mapped[str] = mapped_column(Text)
 
 
+_IS_FRESH = text("seq IS NULL")
+
+
 class ConsentEvent(Base):
-    """One thing that happened to a subscription. Rows are added and never changed; they go only with
-    the person's own data, when it is erased or was never confirmed."""
+    """One thing that happened to a subscription. Rows are added and never changed; they go only with the
+    person's own data, when it is erased or was never confirmed. One of kind `forget` then stays, which tells
+    nothing but that; so `subscription_id` is no reference.
+
+    Together they are the journal of all lists: the worker numbers them by `seq` in the order in which they
+    were seen to be committed (newsletter.services.journal), and whoever follows the journal misses none."""
 
     __tablename__ = "consent_events"
-    __table_args__ = (Index(None, "subscription_id"),)
+    __table_args__ = (
+        Index(None, "subscription_id"),
+        Index(None, "list_id", "seq"),
+        Index("ix_consent_events_fresh", "id", postgresql_where=_IS_FRESH, sqlite_where=_IS_FRESH),
+    )
 
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
-    subscription_id: Mapped[UUID] = mapped_column(ForeignKey("subscriptions.id", ondelete="CASCADE"))
+    list_id: Mapped[UUID] = mapped_column(ForeignKey("mailing_lists.id"))
+    subscription_id: Mapped[UUID]
     kind: Mapped[str] = mapped_column(String(16))  # newsletter.domain.lifecycle.Event
+    # The subscription's state before and after; none before its first event and after its last.
+    before: Mapped[str | None] = mapped_column(String(16))
+    after: Mapped[str | None] = mapped_column(String(16))
     at: Mapped[datetime]
     # By which way: page, script, one-click, ...
     way: Mapped[str] = mapped_column(String(16))
@@ -41,3 +56,28 @@ class ConsentEvent(Base):
     agent: Mapped[str | None] = mapped_column(String(300))
     # The confirmation mail that this sign-up caused, if it caused one.
     message_id: Mapped[str | None] = mapped_column(String(320))
+    seq: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class Journal(Base):
+    """The one row that tells how far the journal is numbered. Whoever numbers it holds this row."""
+
+    __tablename__ = "journal"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    seq: Mapped[int] = mapped_column(BigInteger)
+
+
+class Tally(Base):
+    """How often something happened to a list on a day (UTC), counted as the journal is numbered: what a chart
+    of years reads in a moment. The sum over all days of those `after`, less those `before`, is how many
+    subscriptions are in a state now. An empty text stands for none."""
+
+    __tablename__ = "tallies"
+
+    list_id: Mapped[UUID] = mapped_column(ForeignKey("mailing_lists.id"), primary_key=True)
+    day: Mapped[str] = mapped_column(String(10), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16), primary_key=True)
+    before: Mapped[str] = mapped_column(String(16), primary_key=True)
+    after: Mapped[str] = mapped_column(String(16), primary_key=True)
+    number: Mapped[int] = mapped_column(BigInteger)

@@ -38,6 +38,7 @@ class Status(StrEnum):
 OPEN = (Status.QUEUED, Status.INFLIGHT, Status.AWAITING_RETRY)
 # Written out, so that both databases see that the index of what is due fits a query.
 IS_OPEN = "status IN ('queued', 'inflight', 'awaiting_retry')"
+IS_FAILED = "status = 'failed'"
 
 
 class OutboxMessage(Base):
@@ -48,6 +49,8 @@ class OutboxMessage(Base):
     __table_args__ = (
         Index("ix_outbox_due", "next_attempt_at", postgresql_where=text(IS_OPEN), sqlite_where=text(IS_OPEN)),
         Index(None, "subscription_id", "created_at"),
+        # What an operator looks for, however much was sent.
+        Index("ix_outbox_failed", "id", postgresql_where=text(IS_FAILED), sqlite_where=text(IS_FAILED)),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

@@ -22,6 +22,8 @@ class Subscriber(Base):
     # Computed in Python: the databases fold letters outside ASCII differently, or not at all.
     identity: Mapped[str] = mapped_column(String(640), unique=True)
     name: Mapped[str | None] = mapped_column(String(200))
+    # newsletter.domain.searching.search_text; indexed by trigrams, on each database in its own way.
+    search: Mapped[str] = mapped_column(String(1600))
     locale: Mapped[str] = mapped_column(String(35))
     attributes: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]

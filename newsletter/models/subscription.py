@@ -21,6 +21,8 @@ class Subscription(Base):
     __table_args__ = (
         UniqueConstraint("subscriber_id", "list_id"),
         Index(None, "list_id", "state", "id"),
+        # However few came by one way, a page of them is one stretch of this.
+        Index(None, "list_id", "source", "state", "id"),
         # What the purge looks for, however many are confirmed.
         Index("ix_subscriptions_pending", "asked_at", postgresql_where=_IS_PENDING, sqlite_where=_IS_PENDING),
     )

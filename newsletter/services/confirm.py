@@ -67,7 +67,12 @@ def confirm(
         states[press.subscription_id] = after = move(before, Event.CONFIRM)
         if after is not before:
             changed.append({"subscription": press.subscription_id, "state": after.value, "confirmed_at": now})
-            events.append(evidence.event_row(press.subscription_id, Event.CONFIRM, now, press.seen))
+            events.append(
+                evidence.event_row(
+                    subscription.list.id, subscription.id, Event.CONFIRM, now, press.seen,
+                    before=before, after=after,
+                )
+            )  # fmt: skip
         answers.append(Confirmed(Answer.CONFIRMED, subscription))
     evidence.change(session, changed)
     evidence.record(session, events)

@@ -12,11 +12,11 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, insert
+from sqlalchemy import bindparam, delete, insert, select
 from sqlalchemy.orm import Session
 
 from newsletter.database import table_of
-from newsletter.domain.lifecycle import Event
+from newsletter.domain.lifecycle import Event, State
 from newsletter.models import ConsentEvent, Subscription
 from newsletter.queries import Query
 
@@ -33,18 +33,24 @@ class Seen:
 
 
 def event_row(
+    list_id: UUID,
     subscription_id: UUID,
     kind: Event,
     now: datetime,
     seen: Seen,
     *,
+    before: State | None,
+    after: State | None,
     wording: str | None = None,
     message_id: str | None = None,
 ) -> dict[str, Any]:
     """One consent event, ready for `record`. `wording` is the digest of the words that were shown."""
     return {
+        "list_id": list_id,
         "subscription_id": subscription_id,
         "kind": kind.value,
+        "before": before.value if before is not None else None,
+        "after": after.value if after is not None else None,
         "at": now,
         "way": seen.way,
         "wording": wording,
@@ -59,6 +65,41 @@ def event_row(
 def record(session: Session, rows: Sequence[dict[str, Any]]) -> None:
     """Append consent events."""
     _RECORD.run(session, rows)
+
+
+def forget(
+    session: Session, now: datetime, subscriptions: Sequence[tuple[UUID, UUID, State]], *, way: str
+) -> None:
+    """Remove the evidence of subscriptions (each its list, its id, its state) that are removed, too. What
+    stays is one event that tells nothing but that, for whoever follows the journal."""
+    ours = _EVENTS.c.subscription_id.in_([identifier for _, identifier, _ in subscriptions])
+    rows = session.connection().execute(
+        select(_EVENTS.c.subscription_id, _EVENTS.c.seq, _EVENTS.c.before)
+        .where(ours)
+        .order_by(_EVENTS.c.id)
+        .with_for_update()
+    )
+    # As far as the journal has counted: what it has not numbered yet, it never will.
+    counted: dict[UUID, State | None] = {}
+    for identifier, seq, before in rows:
+        if seq is None:
+            counted.setdefault(identifier, State(before) if before else None)
+    session.connection().execute(delete(_EVENTS).where(ours))
+    record(
+        session,
+        [
+            event_row(
+                list_id,
+                identifier,
+                Event.FORGET,
+                now,
+                Seen(way),
+                before=counted.get(identifier, state),
+                after=None,
+            )
+            for list_id, identifier, state in subscriptions
+        ],
+    )
 
 
 def change(session: Session, rows: Iterable[dict[str, Any]]) -> None:
@@ -76,10 +117,11 @@ def _change(columns: tuple[str, ...]) -> Query:
     )
 
 
-_SUBSCRIPTIONS = table_of(Subscription)
+_SUBSCRIPTIONS, _EVENTS = table_of(Subscription), table_of(ConsentEvent)
 _RECORD = Query(
-    insert(table_of(ConsentEvent)),
+    insert(_EVENTS),
     columns=(
-        "subscription_id", "kind", "at", "way", "wording", "origin", "page", "network", "agent", "message_id",
+        "list_id", "subscription_id", "kind", "before", "after", "at", "way", "wording", "origin", "page",
+        "network", "agent", "message_id",
     ),
 )  # fmt: skip

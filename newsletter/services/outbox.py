@@ -23,10 +23,12 @@ from newsletter.queries import Query, among, insert_missing
 @dataclass
 class History:
     """The mails of one subscription that count against its budgets: when each was sent (or made,
-    where it has not been sent), and whether one is still waiting to be sent."""
+    where it has not been sent), and whether one is still waiting to be sent; whether that is one that an
+    import puts off so as not to send all of its own at once."""
 
     mailed: list[datetime] = field(default_factory=list)
     waiting: bool = False
+    put_off: bool = False
 
 
 def histories(
@@ -34,11 +36,12 @@ def histories(
 ) -> dict[UUID, History]:
     """The history of each subscription, for mails of `kinds`; cancelled ones were never sent."""
     found: dict[UUID, History] = defaultdict(History)
-    for subscription_id, status, mailed_at in _MAILED.rows(
+    for subscription_id, status, mailed_at, key in _MAILED.rows(
         session, ids=list(subscription_ids), since=now - MEMORY, kinds=[kind.value for kind in kinds]
     ):
         found[subscription_id].mailed.append(mailed_at)
         found[subscription_id].waiting |= status in OPEN
+        found[subscription_id].put_off |= status == Status.QUEUED and key.startswith(_OF_IMPORT)
     return found
 
 
@@ -68,6 +71,20 @@ def message_row(
     }
 
 
+def import_row(
+    subscription_id: UUID, generation: int, *, due: datetime, sender_domain: str
+) -> dict[str, Any]:
+    """A confirmation for somebody who was imported. All that counts from when it was made counts from when
+    it is due."""
+    row = message_row(subscription_id, Kind.CONFIRMATION, due, due=due, sender_domain=sender_domain)
+    return row | {"idempotency_key": f"{_OF_IMPORT}{subscription_id}:{generation}"}
+
+
+def hasten(session: Session, now: datetime, subscription_ids: Iterable[UUID]) -> None:
+    """Send now what an import puts off: its reader asks for it."""
+    _HASTEN.run(session, [{"ids": list(subscription_ids), "next_attempt_at": now, "created_at": now}])
+
+
 def enqueue(session: Session, rows: Sequence[dict[str, Any]]) -> None:
     """Put messages into the outbox, in the transaction of the change that caused them; each only once."""
     _ENQUEUE.run(session, rows)
@@ -78,10 +95,16 @@ def cancel_for(session: Session, subscription_ids: Iterable[UUID]) -> None:
     _CANCEL.run(session, [{"ids": list(subscription_ids)}])
 
 
+_OF_IMPORT = "import:"  # how the idempotency keys of an import's confirmations begin
 _OUTBOX = table_of(OutboxMessage)
 MAILED_AT = func.coalesce(_OUTBOX.c.sent_at, _OUTBOX.c.created_at)
 _MAILED = Query(
-    select(_OUTBOX.c.subscription_id, _OUTBOX.c.status, MAILED_AT.label("mailed_at")).where(
+    select(
+        _OUTBOX.c.subscription_id,
+        _OUTBOX.c.status,
+        MAILED_AT.label("mailed_at"),
+        _OUTBOX.c.idempotency_key,
+    ).where(
         among(_OUTBOX.c.subscription_id, "ids"),
         # However long the relay was away: what still waits counts.
         or_(bindparam("since", type_=_OUTBOX.c.created_at.type) < MAILED_AT, text(IS_OPEN)),
@@ -100,4 +123,12 @@ _CANCEL = Query(
     update(_OUTBOX)
     .where(among(_OUTBOX.c.subscription_id, "ids"), text(IS_OPEN))
     .values(status=Status.CANCELLED.value)
+)
+_HASTEN = Query(
+    update(_OUTBOX).where(
+        among(_OUTBOX.c.subscription_id, "ids"),
+        _OUTBOX.c.status == Status.QUEUED.value,
+        _OUTBOX.c.idempotency_key.startswith(_OF_IMPORT),
+    ),
+    columns=("next_attempt_at", "created_at"),
 )

@@ -27,6 +27,7 @@ def purge(session: Session, settings: Settings, now: datetime, *, limit: int = 5
         select(
             Subscription.id,
             Subscription.subscriber_id,
+            Subscription.list_id,
             Subscription.confirmed_at,
             Subscription.unsubscribed_at,
         )
@@ -48,10 +49,21 @@ def purge(session: Session, settings: Settings, now: datetime, *, limit: int = 5
     forgotten = [row for row in rows if not (row.confirmed_at or row.unsubscribed_at)]
     state = move(State.PENDING, Event.LAPSE)
     evidence.change(session, ({"subscription": row.id, "state": state.value} for row in lapsed))
-    evidence.record(session, [evidence.event_row(row.id, Event.LAPSE, now, Seen("purge")) for row in lapsed])
+    evidence.record(
+        session,
+        [
+            evidence.event_row(
+                row.list_id, row.id, Event.LAPSE, now, Seen("purge"), before=State.PENDING, after=state
+            )
+            for row in lapsed
+        ],
+    )
     if lapsed:
         outbox.cancel_for(session, [row.id for row in lapsed])
     if forgotten:
+        evidence.forget(
+            session, now, [(row.list_id, row.id, State.PENDING) for row in forgotten], way="purge"
+        )
         session.execute(
             delete(Subscription)
             .where(Subscription.id.in_([row.id for row in forgotten]))

@@ -19,6 +19,7 @@ from newsletter.database import Conflict, table_of
 from newsletter.domain.ids import new_id
 from newsletter.domain.lifecycle import Event, State, move
 from newsletter.domain.resending import earliest_next, earliest_over_all
+from newsletter.domain.searching import search_text
 from newsletter.models import Subscriber, Subscription, Wording
 from newsletter.models.outbox import Kind
 from newsletter.queries import Query, among, insert_missing
@@ -102,6 +103,7 @@ def _standings(
             "address": sign_up.address.text,
             "identity": sign_up.address.identity,
             "name": sign_up.name,
+            "search": search_text(sign_up.address.text, sign_up.name),
             "locale": sign_up.language(known[sign_up.slug]),
             "attributes": {},
             "created_at": now,
@@ -145,6 +147,7 @@ def _apply(
     changed: dict[UUID, dict[str, Any]] = {}
     events: list[dict[str, Any]] = []
     mails: list[dict[str, Any]] = []
+    hastened: set[UUID] = set()
     for sign_up in sign_ups:
         mailing_list = known[sign_up.slug]
         standing = standings[sign_up.address.identity, mailing_list.id]
@@ -155,12 +158,17 @@ def _apply(
         mail = _mail(settings, now, mailing_list, standing, starts_anew=starts_anew)
         if mail is not None:
             mails.append(mail)
+        elif standing.history.put_off and standing.state is State.PENDING:
+            hastened.add(standing.subscription_id)
         events.append(
             evidence.event_row(
+                mailing_list.id,
                 standing.subscription_id,
                 Event.SIGN_UP,
                 now,
                 sign_up.seen,
+                before=before,
+                after=standing.state,
                 wording=mailing_list.wording_in(sign_up.language(mailing_list)).digest,
                 message_id=mail["message_id"] if mail else None,
             )
@@ -199,12 +207,14 @@ def _apply(
     evidence.change(session, changed.values())
     evidence.record(session, events)
     outbox.enqueue(session, mails)
+    if hastened:
+        outbox.hasten(session, now, hastened)
 
 
 _SUBSCRIBERS, _SUBSCRIPTIONS = table_of(Subscriber), table_of(Subscription)
 _ADD_PEOPLE = Query(
     insert_missing(_SUBSCRIBERS, "identity"),
-    columns=("id", "address", "identity", "name", "locale", "attributes", "created_at"),
+    columns=("id", "address", "identity", "name", "search", "locale", "attributes", "created_at"),
 )
 _ADD_WORDINGS = Query(insert_missing(table_of(Wording)), columns=("digest", "text"))
 _ADD = Query(

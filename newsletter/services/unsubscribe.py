@@ -40,15 +40,21 @@ def unsubscribe(
     changed: list[dict[str, Any]] = []
     events: list[dict[str, Any]] = []
     for leave in leaves:
+        subscription = found.get(leave.subscription_id)
         before = states.get(leave.subscription_id)
-        if before is None:
+        if subscription is None or before is None:
             continue
         states[leave.subscription_id] = after = move(before, Event.UNSUBSCRIBE)
         if after is not before:
             changed.append(
                 {"subscription": leave.subscription_id, "state": after.value, "unsubscribed_at": now}
             )
-            events.append(evidence.event_row(leave.subscription_id, Event.UNSUBSCRIBE, now, leave.seen))
+            events.append(
+                evidence.event_row(
+                    subscription.list.id, subscription.id, Event.UNSUBSCRIBE, now, leave.seen,
+                    before=before, after=after,
+                )
+            )  # fmt: skip
     evidence.change(session, changed)
     outbox.cancel_for(session, [row["subscription"] for row in changed])
     evidence.record(session, events)

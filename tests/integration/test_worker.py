@@ -289,8 +289,9 @@ def test_d13_the_unconfirmed_are_forgotten_after_thirty_days(service: Service) -
     service.age(days=2)
     service.send_mail()
     assert service.counts() == {
-        "subscribers": 0, "subscriptions": 0, "consent_events": 0, "outbox": 0, "suppressions": 0,
+        "subscribers": 0, "subscriptions": 0, "consent_events": 1, "outbox": 0, "suppressions": 0,
     }  # fmt: skip
+    assert service.events() == ["forget"]
 
 
 def test_d13_who_left_and_asked_again_without_confirming_stays_unsubscribed(service: Service) -> None:

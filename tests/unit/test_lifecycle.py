@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter.domain.lifecycle import MOVES, Event, IllegalMove, State, move
+from newsletter.domain.lifecycle import IMPORTS, MOVES, Event, IllegalMove, State, move
 
 
 @given(st.lists(st.sampled_from(Event), max_size=30))
@@ -32,7 +32,27 @@ def test_who_complained_stays_so_for_ever(event: Event) -> None:
     try:
         assert move(State.COMPLAINED, event) is State.COMPLAINED
     except IllegalMove:
-        assert event in (Event.CONFIRM, Event.LAPSE)
+        assert event in (Event.CONFIRM, Event.LAPSE, Event.IMPORT, Event.FORGET)
+
+
+@pytest.mark.parametrize("named", State)
+@pytest.mark.parametrize("state", State)
+def test_no_file_brings_back_who_left_nor_ends_a_consent_that_it_does_not_know_of(
+    state: State, named: State
+) -> None:
+    after = IMPORTS[state][named]
+
+    if state in (State.UNSUBSCRIBED, State.BOUNCED, State.COMPLAINED):
+        assert after not in (State.PENDING, State.CONFIRMED)
+    if named is State.PENDING:
+        assert after is state
+    if State.COMPLAINED in (state, named):
+        assert after is State.COMPLAINED
+
+
+def test_an_import_knows_every_state() -> None:
+    assert IMPORTS.keys() == {None, *State}
+    assert all(made.keys() == set(State) for made in IMPORTS.values())
 
 
 @pytest.mark.parametrize("state", State)

@@ -1,0 +1,143 @@
+"""The journal: consent events numbered in the order in which they were seen to be committed.
+
+Transactions end in another order than they began, so a number that is drawn inside of one may appear after a
+higher one; whoever reads "all above 7" would miss it. So the worker numbers what is committed, one worker at
+a time, and a number is never below one that somebody has seen. The same step counts the events of each day,
+and puts down what webhooks are to be told: sign-ups do not wait for either."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Integer, bindparam, func, select, text, update
+from sqlalchemy.orm import Session
+
+from newsletter.database import table_of
+from newsletter.domain.lifecycle import Event, State
+from newsletter.models import ConsentEvent, Journal, Tally
+from newsletter.queries import Query, among, insert_or_add
+
+# So many at once that a million takes half a minute, and no writer waits long: SQLite has one at a time.
+_BATCHES = {"sqlite": 1000, "postgresql": 5000}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One numbered event."""
+
+    seq: int
+    list_id: UUID
+    subscription_id: UUID
+    kind: Event
+    before: State | None
+    after: State | None
+    at: datetime
+    way: str
+
+
+def is_behind(session: Session) -> bool:
+    """Whether there are events without a number: a look that locks nothing."""
+    return bool(_ANY_FRESH.rows(session))
+
+
+def number(session: Session, *, limit: int | None = None) -> list[Entry]:
+    """Number up to `limit` events and count them; returns them in their order. Nothing where another worker
+    is at it."""
+    limit = limit or _BATCHES[session.get_bind().dialect.name]
+    held = session.execute(select(_JOURNAL.c.seq).with_for_update(skip_locked=True)).scalar()
+    if held is None:
+        return []
+    rows = _FRESH.rows(session, most=limit)
+    if not rows:
+        return []
+    _NUMBER.run(session, [{"held": held, "ids": [row.id for row in rows]}])
+    entries = [
+        Entry(
+            held + place,
+            row.list_id,
+            row.subscription_id,
+            Event(row.kind),
+            State(row.before) if row.before else None,
+            State(row.after) if row.after else None,
+            row.at,
+            row.way,
+        )
+        for place, row in enumerate(rows, start=1)
+    ]
+    session.execute(update(_JOURNAL).values(seq=entries[-1].seq))
+    _count(session, entries)
+    return entries
+
+
+def _count(session: Session, entries: list[Entry]) -> None:
+    days = Counter(
+        (entry.list_id, entry.at.astimezone(UTC).date().isoformat(), entry.kind, entry.before, entry.after)
+        for entry in entries
+    )
+    _TALLY.run(
+        session,
+        [
+            {
+                "list_id": list_id,
+                "day": day,
+                "kind": kind.value,
+                "before": before.value if before else "",
+                "after": after.value if after else "",
+                "number": times,
+            }
+            for (list_id, day, kind, before, after), times in sorted(
+                days.items(), key=lambda pair: tuple(str(part) for part in pair[0])
+            )
+        ],
+    )
+
+
+def states(session: Session, list_id: UUID) -> dict[State, int]:
+    """How many subscriptions a list has in each state, as far as the journal is numbered."""
+    found: Counter[State] = Counter()
+    for before, after, times in session.execute(
+        select(_TALLIES.c.before, _TALLIES.c.after, _TALLIES.c.number).where(_TALLIES.c.list_id == list_id)
+    ):
+        if before:
+            found[State(before)] -= times
+        if after:
+            found[State(after)] += times
+    return {state: found[state] for state in State}
+
+
+_EVENTS, _JOURNAL, _TALLIES = table_of(ConsentEvent), table_of(Journal), table_of(Tally)
+_IS_FRESH = text("seq IS NULL")
+_ANY_FRESH = Query(select(_EVENTS.c.id).where(_IS_FRESH).limit(1))
+# Locked, so that none is numbered that is just being removed with its person (newsletter.services.evidence).
+_FRESH = Query(
+    select(
+        _EVENTS.c.id,
+        _EVENTS.c.list_id,
+        _EVENTS.c.subscription_id,
+        _EVENTS.c.kind,
+        _EVENTS.c.before,
+        _EVENTS.c.after,
+        _EVENTS.c.at,
+        _EVENTS.c.way,
+    )
+    .where(_IS_FRESH)
+    .order_by(_EVENTS.c.id)
+    .limit(bindparam("most", type_=Integer))
+    .with_for_update(skip_locked=True)
+)
+_PLACES = (
+    select(_EVENTS.c.id, func.row_number().over(order_by=_EVENTS.c.id).label("place"))
+    .where(among(_EVENTS.c.id, "ids"))
+    .subquery("places")
+)
+_NUMBER = Query(
+    update(_EVENTS)
+    .where(_EVENTS.c.id == _PLACES.c.id)
+    .values(seq=bindparam("held", type_=BigInteger) + _PLACES.c.place)
+)
+_TALLY = Query(
+    insert_or_add(_TALLIES, "number"), columns=("list_id", "day", "kind", "before", "after", "number")
+)
