@@ -8,6 +8,7 @@ from flask import current_app
 
 from newsletter.domain.forms import FormTokens
 from newsletter.domain.links import Links
+from newsletter.domain.tickets import Tickets
 from newsletter.settings import Settings
 
 _KEY = "newsletter"
@@ -15,11 +16,13 @@ _KEY = "newsletter"
 
 @dataclass(frozen=True)
 class Parts:
-    """What every room may ask for: the settings, and the makers of links and of form tokens."""
+    """What every room may ask for: the settings, and the makers of links, of form tokens and of tickets for
+    operators."""
 
     settings: Settings
     links: Links
     forms: FormTokens
+    tickets: Tickets
     newest_migration: str | None
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import unquote_to_bytes
 
-from flask import Flask, Request, Response, abort, request
-from flask.sessions import SessionInterface, SessionMixin
+from flask import Flask, Response, abort, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from newsletter.settings import Settings
@@ -18,19 +17,8 @@ _CSP = (
 )
 
 
-class NoSessions(SessionInterface):
-    """Visitors have no session: no cookie is read and none is set (E1)."""
-
-    def open_session(self, app: Flask, request: Request) -> None:  # noqa: ARG002
-        return None
-
-    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
-        """There is nothing to save."""
-
-
 def register_guards(app: Flask, settings: Settings) -> None:
     """Bound requests and dress answers."""
-    app.session_interface = NoSessions()
     app.config["MAX_CONTENT_LENGTH"] = _LARGEST_BODY
     app.config["MAX_FORM_MEMORY_SIZE"] = _LARGEST_BODY
     app.config["MAX_FORM_PARTS"] = 20
