@@ -18,10 +18,11 @@ from typing import Any, TypeVar, cast
 
 import structlog
 from flask import Flask, current_app
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from newsletter.database import Conflict, DatabaseNotReady, first_line, is_disconnect, write_transaction
 from newsletter.extensions import db
+from newsletter.services.importing import running
 from newsletter.settings import Settings
 
 Item = TypeVar("Item")
@@ -31,6 +32,9 @@ UseCase = Callable[[Any, Settings, datetime, Sequence[Item]], list[Result]]
 _LARGEST_GROUP = 100
 _TRIES = 3
 _PATIENCE = 20.0  # seconds that a request waits for its turn
+# While an import is stored, nobody else can write to SQLite, and on PostgreSQL nobody of whom it brings the
+# address. That ends by itself, so it is waited for, as long as proxies commonly wait for us.
+_PATIENCE_WITH_IMPORTS = 60.0
 
 log = structlog.get_logger()
 
@@ -70,7 +74,9 @@ class Writer:
         """
         job = _Job(use_case, item)
         self._waiting.append(job)
-        if not self._turn.acquire(timeout=_PATIENCE):
+        if not self._turn.acquire(timeout=_PATIENCE) and not (
+            self._is_importing() and self._turn.acquire(timeout=_PATIENCE_WITH_IMPORTS - _PATIENCE)
+        ):
             self._withdraw(job)
         else:
             try:
@@ -82,6 +88,13 @@ class Writer:
             raise job.error
         result: Result = job.result
         return result
+
+    def _is_importing(self) -> bool:
+        try:
+            with self._app.app_context():
+                return running.is_running(db.session())
+        except SQLAlchemyError:
+            return False
 
     def _withdraw(self, job: _Job) -> None:
         """Give up waiting, unless somebody is writing the job right now."""

@@ -1,0 +1,37 @@
+"""Subscribers in, from a file: `reading` makes rows of its bytes, `mapping` says what its columns are,
+`validating` decides row by row, `storing` writes them set by set, `imports` is the life of an import."""
+
+from __future__ import annotations
+
+from newsletter.services.importing.imports import (
+    ImportView,
+    Look,
+    Refusal,
+    cancel_import,
+    check_import,
+    create_import,
+    find_import,
+    look,
+    recent_imports,
+    refusals,
+    spooled,
+    start_import,
+)
+from newsletter.services.importing.options import ImportFault, Options
+
+__all__ = [
+    "ImportFault",
+    "ImportView",
+    "Look",
+    "Options",
+    "Refusal",
+    "cancel_import",
+    "check_import",
+    "create_import",
+    "find_import",
+    "look",
+    "recent_imports",
+    "refusals",
+    "spooled",
+    "start_import",
+]

@@ -1,0 +1,218 @@
+"""How a file is written, told from its beginning: form, encoding, delimiter, header, columns."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from newsletter.services.importing.options import DELIMITERS, Form, ImportFault, Options
+from newsletter.services.importing.reading import Bad, Row, csv_rows, parse_object, text_of
+
+HEAD = 1024 * 1024  # bytes that are looked at
+_SAMPLES = 5
+_MOST_COLUMNS = 200
+_FIRST_OBJECTS = 200
+# What is no text, by how it begins.
+_OTHERS = {
+    b"PK\x03\x04": "a ZIP archive or a spreadsheet",
+    b"\x1f\x8b": "compressed by gzip",
+    b"BZh": "compressed by bzip2",
+    b"\xfd7zXZ": "compressed by xz",
+    b"\x28\xb5\x2f\xfd": "compressed by zstd",
+    b"7z\xbc\xaf": "a 7z archive",
+    b"Rar!": "a RAR archive",
+    b"PAR1": "a Parquet file",
+    b"SQLite format 3\x00": "an SQLite database",
+    b"%PDF": "a PDF",
+    b"\xd0\xcf\x11\xe0": "an old spreadsheet",
+}
+_LONE = re.compile("[\ud800-\udfff]")
+_BOMS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+
+
+@dataclass(frozen=True)
+class Detected:
+    """How a file seems to be written. `samples` are its first rows; `notes` are for the operator."""
+
+    form: Form
+    encoding: str
+    delimiter: str
+    header: bool
+    columns: tuple[str, ...]
+    samples: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...]
+
+
+class Encoding:
+    """Tells a file's encoding from all of its bytes, part by part: its mark, else UTF-8 where every byte
+    agrees, else Windows-1252."""
+
+    def __init__(self) -> None:
+        self._decoder: Any = codecs.getincrementaldecoder("utf-8")()
+        self._mark: str | None = None
+        self._begun = False
+
+    def feed(self, part: bytes) -> None:
+        """The next part. Raises `ImportFault` where the first is not the beginning of a text."""
+        if not self._begun and part:
+            self._begun = True
+            refuse_others(part)
+            self._mark = next((name for mark, name in _BOMS.items() if part.startswith(mark)), None)
+        if self._decoder is not None and self._mark != "utf-16":
+            try:
+                self._decoder.decode(part)
+            except UnicodeDecodeError:
+                self._decoder = None
+
+    def name(self) -> str:
+        return self._mark or ("utf-8" if self._decoder is not None else "cp1252")
+
+
+def refuse_others(head: bytes) -> None:
+    """Raise `ImportFault` where a file begins as one that is no text."""
+    for begins, what in _OTHERS.items():
+        if head.startswith(begins):
+            raise ImportFault(f"the file is {what}: unpack it, or save it as CSV, and bring that")
+
+
+def detect(
+    head: bytes,
+    *,
+    encoding: str,
+    whole: bool,
+    delimiter: str | None = None,
+    header: bool | None = None,
+) -> Detected:
+    """What the first `HEAD` bytes tell; `whole` says that they are all there are. What is given is not
+    guessed. Raises `ImportFault`."""
+    refuse_others(head)
+    text = _text(head, encoding, whole=whole)
+    notes = []
+    if encoding == "cp1252":
+        notes.append("The file is not UTF-8. It is read as Windows-1252: look whether the names are right.")
+    first = text.lstrip()[:1]
+    if not first:
+        raise ImportFault("the file is empty")
+    if first == "[":
+        raise ImportFault("the file is a JSON array: bring one object a line (JSONL)")
+    if first == "{":
+        columns, samples = _first_objects(text)
+        return Detected(Form.JSONL, encoding, ",", False, columns, samples, tuple(notes))
+    delimiter = delimiter or _delimiter(text)
+    rows = [
+        row.cells
+        for row in islice(csv_rows(io.StringIO(text, newline=""), delimiter), 2 + _SAMPLES)
+        if isinstance(row, Row)
+    ]
+    if not rows:
+        raise ImportFault("the file is no CSV: its first lines cannot be read")
+    if header is None:
+        header = not any("@" in cell for cell in rows[0])
+    names = rows[0] if header else [f"column {number}" for number in range(1, len(rows[0]) + 1)]
+    if len(names) > _MOST_COLUMNS:
+        raise ImportFault(f"the file has {len(names):,} columns; at most {_MOST_COLUMNS} are taken")
+    columns, doubled = _unique(names)
+    notes += [
+        f"The column {name!r} is there more than once: the later ones are numbered." for name in doubled
+    ]
+    if re.search(rf"(?:^|[\"{re.escape(delimiter)}])'[=+@-]", text, re.MULTILINE):
+        notes.append(
+            "Some cells begin with an apostrophe before = + - or @, as spreadsheet-safe exports write it. "
+            "Say so where the file is one, and it is taken off."
+        )
+    samples = tuple(_shown(row) for row in rows[1 if header else 0 :][:_SAMPLES])
+    return Detected(Form.CSV, encoding, delimiter, header, columns, samples, tuple(notes))
+
+
+def columns_of(parts: Iterable[bytes], options: Options) -> tuple[str, ...]:
+    """The columns of a file that is read by `options`, from its first line."""
+    if options.form is Form.JSONL:
+        return tuple(options.mapping)
+    row = next(csv_rows(text_of(parts, options.encoding), options.delimiter), None)
+    if row is None:
+        raise ImportFault("the file is empty")
+    if isinstance(row, Bad):
+        raise ImportFault(f"the first line cannot be read: {row.reason}")
+    if not options.header:
+        return tuple(f"column {number}" for number in range(1, len(row.cells) + 1))
+    return _unique(row.cells)[0]
+
+
+def _text(head: bytes, encoding: str, *, whole: bool) -> str:
+    """The beginning of the text, whole lines only."""
+    file = text_of([head if whole else head[: len(head) // 2 * 2]], encoding)
+    if encoding == "utf-16":
+        try:
+            text = codecs.getincrementaldecoder("utf-16")().decode(head, final=False)
+        except UnicodeError as error:
+            raise ImportFault(f"the file is not written in utf-16: {error}") from error
+    else:
+        text = file.read()
+    if not whole:
+        cut = max(text.rfind("\n"), text.rfind("\r"))
+        text = text[: cut + 1] if cut >= 0 else text
+    return text
+
+
+def _delimiter(text: str) -> str:
+    """The one by which the first lines fall into equally many cells, and most."""
+    best, best_score = ",", (0.0, 0)
+    sample = text[: 64 * 1024]
+    for candidate in DELIMITERS:
+        try:
+            rows = [
+                row
+                for row in islice(csv.reader(io.StringIO(sample, newline=""), delimiter=candidate), 20)
+                if row
+            ]
+        except csv.Error:
+            continue
+        widths = Counter(len(row) for row in rows)
+        if not rows or len(rows[0]) < 2:
+            continue
+        score = (widths[len(rows[0])] / len(rows), len(rows[0]))
+        if score > best_score:
+            best, best_score = candidate, score
+    return best
+
+
+def _first_objects(text: str) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    objects = []
+    for line in islice(text.splitlines(), _FIRST_OBJECTS):
+        value = parse_object(line) if line.strip() else ""
+        if isinstance(value, dict):
+            objects.append(value)
+    columns = tuple(dict.fromkeys(key for value in objects for key in value if not _LONE.search(key)))
+    if not columns:
+        raise ImportFault("the file begins as JSONL, but none of its first lines is a JSON object")
+    if len(columns) > _MOST_COLUMNS:
+        raise ImportFault(f"the file has {len(columns):,} keys; at most {_MOST_COLUMNS} are taken")
+    return columns, tuple(_shown([value.get(key) for key in columns]) for value in objects[:_SAMPLES])
+
+
+def _unique(names: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
+    """Names that are each there once, and those that were there more often."""
+    taken: list[str] = []
+    doubled: list[str] = []
+    for number, written in enumerate(names, start=1):
+        # What is no character of the encoding could not be stored with the options.
+        name = _LONE.sub("\N{REPLACEMENT CHARACTER}", written).strip()[:100] or f"column {number}"
+        if name in taken:
+            if name not in doubled:
+                doubled.append(name)
+            name = next(f"{name} ({n})" for n in range(2, len(names) + 2) if f"{name} ({n})" not in taken)
+        taken.append(name)
+    return tuple(taken), doubled
+
+
+def _shown(cells: Sequence[Any]) -> tuple[str, ...]:
+    return tuple(
+        "" if cell is None else _LONE.sub("\N{REPLACEMENT CHARACTER}", str(cell)[:200]) for cell in cells
+    )

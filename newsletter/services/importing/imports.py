@@ -1,0 +1,344 @@
+"""The life of an import: a file comes, is looked at, checked, started, cancelled.
+
+The file's bytes are kept in the database until it has ended, so that a worker on any machine can read it.
+What the worker does is in `running`."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.orm import Session
+
+from newsletter.database import table_of
+from newsletter.domain.ids import new_id
+from newsletter.models import Import, ImportChunk, ImportRefusal, ImportState
+from newsletter.services import audit
+from newsletter.services.access import Actor
+from newsletter.services.importing import mapping
+from newsletter.services.importing.detecting import Encoding, columns_of, detect
+from newsletter.services.importing.options import Form, ImportFault, Options
+from newsletter.settings import Settings
+
+CHUNK = 1024 * 1024  # bytes
+ENDED = (ImportState.DONE, ImportState.FAILED, ImportState.CANCELLED)
+_AT_WORK = (ImportState.CHECKING, ImportState.QUEUED, ImportState.RUNNING)
+
+
+@dataclass(frozen=True)
+class ImportView:
+    """An import, as the other rooms see it. `report` counts what becomes, or became, of its rows."""
+
+    id: UUID
+    list_id: UUID
+    actor: str
+    filename: str
+    size: int
+    sha256: str
+    state: ImportState
+    options: Options | None
+    report: dict[str, Any]
+    rows_done: int
+    error: str | None
+    cancel: bool
+    created_at: datetime
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a file seems to be written, and what its columns seem to be: to be confirmed by the operator.
+    `preset` is the tool that it seems to come from."""
+
+    form: Form
+    encoding: str
+    delimiter: str
+    header: bool
+    columns: tuple[str, ...]
+    samples: tuple[tuple[str, ...], ...]
+    preset: str | None
+    mapping: dict[str, str]
+    notes: tuple[str, ...]
+
+    def options(self, **changes: Any) -> Options:
+        """Options by what was seen, with the operator's `changes`."""
+        seen = Options(self.mapping, self.form, self.encoding, self.delimiter, self.header)
+        return replace(seen, **changes)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A row that was not taken: the line that it begins in, how it begins, and why."""
+
+    line: int
+    text: str
+    reason: str
+
+
+@contextmanager
+def spooled(settings: Settings, parts: Iterable[bytes]) -> Iterator[Iterable[bytes]]:
+    """An upload, read to its end into a temporary file: for whoever gets it slowly, before the transaction
+    of `create_import` begins. Raises `ImportFault` where it is too large."""
+    with tempfile.TemporaryFile() as file:
+        size = 0
+        for part in parts:
+            size += len(part)
+            _check_size(settings, size)
+            file.write(part)
+        file.seek(0)
+        yield iter(lambda: file.read(CHUNK), b"")
+
+
+def create_import(
+    session: Session,
+    settings: Settings,
+    now: datetime,
+    actor: Actor,
+    list_id: UUID,
+    filename: str,
+    parts: Iterable[bytes],
+) -> UUID:
+    """Take a file in. Raises `ImportFault` where it is too large, empty, or no text."""
+    identifier = new_id(now)
+    session.execute(
+        insert(_IMPORTS),
+        [
+            {
+                "id": identifier, "list_id": list_id, "actor": actor.name, "filename": _tidy(filename),
+                "size": 0, "sha256": "", "state": ImportState.UPLOADED.value, "options": {}, "report": {},
+                "rows_done": 0, "cancel": False, "created_at": now,
+            }
+        ],
+    )  # fmt: skip
+    encoding, digest, size = Encoding(), hashlib.sha256(), 0
+    for number, chunk in enumerate(_chunks(parts)):
+        size += len(chunk)
+        _check_size(settings, size)
+        encoding.feed(chunk)
+        digest.update(chunk)
+        session.execute(insert(_CHUNKS), [{"import_id": identifier, "number": number, "data": chunk}])
+    if not size:
+        raise ImportFault("the file is empty")
+    session.execute(
+        update(_IMPORTS)
+        .where(_IMPORTS.c.id == identifier)
+        .values(size=size, sha256=digest.hexdigest(), report={"encoding": encoding.name()})
+    )
+    look(session, identifier)  # what cannot be read at all is refused now
+    audit.record(
+        session, now, actor, "import.uploaded", list_id=list_id, subject=str(identifier), size=size,
+        sha256=digest.hexdigest(),
+    )  # fmt: skip
+    return identifier
+
+
+def look(
+    session: Session,
+    import_id: UUID,
+    *,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+    header: bool | None = None,
+) -> Look:
+    """How the file is written; what is given is not guessed. Raises `ImportFault`."""
+    row = session.execute(
+        select(_IMPORTS.c.size, _IMPORTS.c.report).where(_IMPORTS.c.id == import_id)
+    ).first()
+    head = next(_stored(session, import_id), None)
+    if row is None or head is None:
+        raise ImportFault("the file of this import is not there any more")
+    seen = detect(
+        head,
+        encoding=encoding or row.report.get("encoding") or "utf-8",
+        whole=len(head) >= row.size,
+        delimiter=delimiter,
+        header=header,
+    )
+    preset, suggested = mapping.suggest(seen.columns)
+    if seen.form is Form.CSV and not seen.header:
+        preset, suggested = None, mapping.suggest_by_samples(seen.columns, seen.samples)
+    return Look(
+        seen.form, seen.encoding, seen.delimiter, seen.header, seen.columns, seen.samples, preset, suggested,
+        seen.notes,
+    )  # fmt: skip
+
+
+def check_import(session: Session, now: datetime, actor: Actor, import_id: UUID, options: Options) -> None:
+    """Let the worker read the whole file by these options and report, changing nothing. Raises
+    `ImportFault`."""
+    _put_to_work(
+        session, now, actor, import_id, ImportState.CHECKING, options,
+        after=(ImportState.UPLOADED, ImportState.CHECKED),
+    )  # fmt: skip
+
+
+def start_import(
+    session: Session, now: datetime, actor: Actor, import_id: UUID, options: Options | None = None
+) -> None:
+    """Let the worker import the file, by the options of its check or by these. Raises `ImportFault`."""
+    found = _own(session, actor, import_id)
+    options = options or found.options
+    if options is None:
+        raise ImportFault("say first what the columns of the file are")
+    _put_to_work(
+        session, now, actor, import_id, ImportState.QUEUED, options,
+        after=(ImportState.UPLOADED, ImportState.CHECKED),
+    )  # fmt: skip
+
+
+def cancel_import(session: Session, now: datetime, actor: Actor, import_id: UUID) -> None:
+    """End an import. Where a worker is at it, the worker sees this within a second, and nothing is stored.
+    Raises `ImportFault` where it has ended already."""
+    found = _own(session, actor, import_id)
+    if found.state in ENDED:
+        raise ImportFault(f"this import has ended already: it is {found.state}")
+    at_work = (
+        update(_IMPORTS)
+        .where(
+            _IMPORTS.c.id == import_id,
+            _IMPORTS.c.state.in_([s.value for s in _AT_WORK]),
+            _IMPORTS.c.lease_until > now,
+        )
+        .values(cancel=True)
+    )
+    if not session.execute(at_work).rowcount:  # type: ignore[attr-defined]
+        end(session, now, import_id, ImportState.CANCELLED)
+    audit.record(session, now, actor, "import.cancelled", list_id=found.list_id, subject=str(import_id))
+
+
+def end(session: Session, now: datetime, import_id: UUID, state: ImportState, **values: Any) -> None:
+    """Write down how an import ended; its file goes."""
+    session.execute(
+        update(_IMPORTS)
+        .where(_IMPORTS.c.id == import_id)
+        .values(state=state.value, finished_at=now, lease_id=None, lease_until=None, **values)
+    )
+    session.execute(delete(_CHUNKS).where(_CHUNKS.c.import_id == import_id))
+
+
+def find_import(session: Session, import_id: UUID) -> ImportView | None:
+    """The import with this id."""
+    row = session.execute(select(*_VIEW).where(_IMPORTS.c.id == import_id)).first()
+    return _view(row) if row is not None else None
+
+
+def recent_imports(
+    session: Session, list_ids: Collection[UUID] | None, before: UUID | None, limit: int
+) -> list[ImportView]:
+    """Imports, the newest first: of these lists or of all, those that came before one of them."""
+    wanted = select(*_VIEW).order_by(_IMPORTS.c.id.desc()).limit(limit)
+    if list_ids is not None:
+        wanted = wanted.where(_IMPORTS.c.list_id.in_(list(list_ids)))
+    if before is not None:
+        wanted = wanted.where(_IMPORTS.c.id < before)
+    return [_view(row) for row in session.execute(wanted)]
+
+
+def refusals(session: Session, import_id: UUID, after: int = 0, limit: int = 100) -> list[Refusal]:
+    """The rows that were not taken, in the order of their lines, from the one after line `after`. Of more
+    than 100,000 the first are kept; the report counts them all."""
+    rows = session.execute(
+        select(_REFUSALS.c.line, _REFUSALS.c.text, _REFUSALS.c.reason)
+        .where(_REFUSALS.c.import_id == import_id, _REFUSALS.c.line > after)
+        .order_by(_REFUSALS.c.line)
+        .limit(limit)
+    )
+    return [Refusal(*row) for row in rows]
+
+
+def _put_to_work(
+    session: Session,
+    now: datetime,
+    actor: Actor,
+    import_id: UUID,
+    state: ImportState,
+    options: Options,
+    *,
+    after: Collection[ImportState],
+) -> None:
+    found = _own(session, actor, import_id)
+    if found.state not in after:
+        raise ImportFault(f"this import cannot be started: it is {found.state}")
+    # The file's first line decides what columns there are, read as the options say.
+    options = options.checked(columns_of(_stored(session, import_id), options))
+    # Each state is left once, whoever else asks at this moment.
+    moved = session.execute(
+        update(_IMPORTS)
+        .where(_IMPORTS.c.id == import_id, _IMPORTS.c.state.in_([s.value for s in after]))
+        .values(state=state.value, options=options.to_json(), rows_done=0, cancel=False, error=None)
+    )
+    if not moved.rowcount:  # type: ignore[attr-defined]
+        raise ImportFault(f"this import cannot be started: it is {found.state}")
+    audit.record(
+        session, now, actor, "import.checked" if state is ImportState.CHECKING else "import.started",
+        list_id=found.list_id, subject=str(import_id), statement=options.statement,
+        ask_per_hour=options.ask_per_hour,
+    )  # fmt: skip
+
+
+def _own(session: Session, actor: Actor, import_id: UUID) -> ImportView:
+    found = find_import(session, import_id)
+    if found is None or not actor.sees(found.list_id):
+        raise ImportFault("there is no such import")
+    return found
+
+
+def _stored(session: Session, import_id: UUID) -> Iterator[bytes]:
+    """The chunks of a file, one after the other."""
+    number = 0
+    while True:
+        data = session.scalar(
+            select(_CHUNKS.c.data).where(_CHUNKS.c.import_id == import_id, _CHUNKS.c.number == number)
+        )
+        if data is None:
+            return
+        yield bytes(data)
+        number += 1
+
+
+def _chunks(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """Parts of any size as parts of one."""
+    rest = bytearray()
+    for part in parts:
+        rest += part
+        while len(rest) >= CHUNK:
+            yield bytes(rest[:CHUNK])
+            del rest[:CHUNK]
+    if rest:
+        yield bytes(rest)
+
+
+def _check_size(settings: Settings, size: int) -> None:
+    if size > settings.largest_import:
+        raise ImportFault(
+            f"the file is larger than {settings.largest_import // 1024 // 1024} MB: "
+            "divide it, or raise NEWSLETTER_LARGEST_IMPORT_MB"
+        )
+
+
+def _tidy(filename: str) -> str:
+    """A file's own name, as it can be shown."""
+    name = filename.replace("\\", "/").rpartition("/")[2]
+    return "".join(character for character in name if character.isprintable()).strip()[:255] or "file"
+
+
+_IMPORTS, _CHUNKS, _REFUSALS = table_of(Import), table_of(ImportChunk), table_of(ImportRefusal)
+_VIEW = (
+    _IMPORTS.c.id, _IMPORTS.c.list_id, _IMPORTS.c.actor, _IMPORTS.c.filename, _IMPORTS.c.size,
+    _IMPORTS.c.sha256, _IMPORTS.c.state, _IMPORTS.c.options, _IMPORTS.c.report, _IMPORTS.c.rows_done,
+    _IMPORTS.c.error, _IMPORTS.c.cancel, _IMPORTS.c.created_at, _IMPORTS.c.finished_at,
+)  # fmt: skip
+
+
+def _view(row: Any) -> ImportView:
+    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
+    values["state"] = ImportState(values["state"])
+    values["options"] = Options.from_json(values["options"]) if values["options"] else None
+    return ImportView(**values)

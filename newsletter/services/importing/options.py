@@ -1,0 +1,138 @@
+"""What the operator decides about a file: how it is read, what its columns are, and what they state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
+from typing import Any
+
+from newsletter.domain.languages import known
+
+ATTRIBUTE = "attribute:"  # and the key
+LONGEST_STATEMENT = 5000
+MOST_ASKS = 100_000  # an hour
+ENCODINGS = {
+    "utf-8": "utf-8-sig",
+    "utf-16": "utf-16",
+    "cp1252": "cp1252",
+}
+DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
+
+
+class ImportFault(Exception):
+    """A file cannot be imported as asked. The message says why, in one line."""
+
+
+class Form(StrEnum):
+    """How a file is written."""
+
+    CSV = "csv"
+    JSONL = "jsonl"
+
+
+OURS = "this service"
+
+
+class Field(StrEnum):
+    """What a column can be; besides, `attribute:KEY`."""
+
+    EMAIL = "email"
+    NAME = "name"
+    FIRST_NAME = "first_name"
+    LAST_NAME = "last_name"
+    LOCALE = "locale"
+    STATE = "state"
+    SUBSCRIBED = "subscribed"  # yes or no
+    SOURCE = "source"
+    CREATED_AT = "created_at"
+    CONFIRMED_AT = "confirmed_at"
+    UNSUBSCRIBED_AT = "unsubscribed_at"
+    BOUNCED_AT = "bounced_at"
+    ATTRIBUTES = "attributes"  # a JSON object
+    # What only exports of this service have: the subscription's id, the slug of its list, how often it was
+    # signed up for anew and when last, when the person came first, its consent events, why it is suppressed.
+    ID = "id"
+    LIST = "list"
+    GENERATION = "generation"
+    ASKED_AT = "asked_at"
+    PERSON_CREATED_AT = "subscriber_created_at"
+    CONSENT = "consent"
+    SUPPRESSED = "suppressed"
+    IGNORE = "ignore"
+
+
+@dataclass(frozen=True)
+class Options:
+    """`mapping` says for each column what it is. `statement` is where and how these people consented, in the
+    operator's words: without it nobody is taken as confirmed. `ask_per_hour` sends those who are pending a
+    confirmation, that many an hour. `locale` is the language of who brings none. `safe` says that texts were
+    kept from being taken as formulas by an apostrophe, which is taken off again."""
+
+    mapping: Mapping[str, str]
+    form: Form = Form.CSV
+    encoding: str = "utf-8"
+    delimiter: str = ","
+    header: bool = True
+    statement: str | None = None
+    ask_per_hour: int | None = None
+    locale: str | None = None
+    safe: bool = False
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Options:
+        """Options as they were stored."""
+        values = {field.name: stored[field.name] for field in fields(cls) if field.name in stored}
+        return cls(**values | {"form": Form(values.get("form", Form.CSV))})
+
+    def to_json(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)} | {
+            "mapping": dict(self.mapping), "form": self.form.value,
+        }  # fmt: skip
+
+    def checked(self, columns: Sequence[str]) -> Options:
+        """These options, tidied, for a file with these columns. Raises `ImportFault`."""
+        if self.encoding not in ENCODINGS:
+            raise ImportFault(f"the encoding must be one of {', '.join(ENCODINGS)}, not {self.encoding!r}")
+        if self.delimiter not in DELIMITERS:
+            raise ImportFault("the delimiter must be a comma, a semicolon, a tab or a pipe")
+        if self.ask_per_hour is not None and not 1 <= self.ask_per_hour <= MOST_ASKS:
+            raise ImportFault(f"the number of confirmations an hour must be from 1 to {MOST_ASKS:,}")
+        if self.locale is not None and known(self.locale) is None:
+            raise ImportFault(f"{self.locale!r} is none of the languages of this service")
+        statement = (self.statement or "").strip() or None
+        if statement is not None and (len(statement) > LONGEST_STATEMENT or not _is_text(statement)):
+            raise ImportFault(f"the statement must be a text of at most {LONGEST_STATEMENT:,} characters")
+        _check_mapping(self.mapping, columns)
+        return replace(self, statement=statement, locale=known(self.locale))
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
+
+
+def _check_mapping(mapping: Mapping[str, str], columns: Sequence[str]) -> None:
+    missing = [column for column in mapping if column not in columns]
+    if missing:
+        raise ImportFault(f"the file has no column {missing[0]!r}; it has {', '.join(columns)}")
+    taken: dict[str, str] = {}
+    for column, field in mapping.items():
+        if field == Field.IGNORE:
+            continue
+        if field in taken:
+            raise ImportFault(f"the columns {taken[field]!r} and {column!r} cannot both be {field}")
+        taken[field] = column
+        if field.startswith(ATTRIBUTE):
+            key = field.removeprefix(ATTRIBUTE)
+            if not key or len(key) > 100 or not key.isprintable():
+                raise ImportFault(f"{key!r} cannot be the key of an attribute")
+        elif field not in set(Field):
+            raise ImportFault(f"a column cannot be {field!r}; it is one of {', '.join(Field)}, attribute:KEY")
+    if Field.EMAIL not in taken:
+        raise ImportFault("one column must be the email address")
+    if Field.NAME in taken and (Field.FIRST_NAME in taken or Field.LAST_NAME in taken):
+        raise ImportFault("the name is one column, or first and last name are two")

@@ -1,0 +1,142 @@
+"""Rows that were checked, in tables of this connection alone: what is staged touches nothing else and holds
+up nobody. PostgreSQL takes them by COPY, SQLite in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from newsletter.queries import driver_cursor
+from newsletter.services.importing.history import Past
+from newsletter.services.importing.reading import Bad
+from newsletter.services.importing.validating import Checked
+
+BATCH = 5000
+MOST_REFUSALS = 100_000  # that are kept one by one; all are counted
+
+# `{…}` are the types that the databases call differently.
+_TABLES = {
+    "staged": """line {number} {key}, identity text NOT NULL, address text NOT NULL, name text,
+        search text NOT NULL, locale text NOT NULL, attributes {json} NOT NULL, state text NOT NULL,
+        source text NOT NULL, created_at {moment}, confirmed_at {moment}, unsubscribed_at {moment},
+        subscriber_id {id} NOT NULL, subscription_id {id} NOT NULL, own_id {id}, generation integer NOT NULL,
+        asked_at {moment}, person_created_at {moment}, suppressed text, demoted integer NOT NULL,
+        digest text NOT NULL""",
+    # The digests of the same addresses under older keys.
+    "staged_digests": "line {number} NOT NULL, digest text NOT NULL",
+    "staged_events": """line {number} NOT NULL, place integer NOT NULL, kind text NOT NULL, before text,
+        after text, at {moment} NOT NULL, way text NOT NULL, origin text, page text, network text, agent text,
+        message_id text, wording text""",
+    "staged_wordings": "digest text NOT NULL, words text NOT NULL",
+    "refused": "line {number} NOT NULL, excerpt text NOT NULL, reason text NOT NULL",
+    # Rows whose address is suppressed.
+    "barred": "line {number} PRIMARY KEY",
+    # Rows whose person is known already, and how they stand with the list.
+    "known": """line {number} PRIMARY KEY, person {id} NOT NULL, subscription {id}, before text, after text,
+        filled integer NOT NULL DEFAULT 0""",
+    # Who is to be asked, in which place of the queue.
+    "asked": "place {number} PRIMARY KEY, subscription {id} NOT NULL, generation integer NOT NULL",
+}
+_TYPES = {
+    "postgresql": {
+        "number": "bigint",
+        "key": "NOT NULL",
+        "json": "json",
+        "moment": "timestamptz",
+        "id": "uuid",
+    },
+    "sqlite": {"number": "INTEGER", "key": "PRIMARY KEY", "json": "text", "moment": "text", "id": "text"},
+}
+_EVENT = (
+    "kind", "before", "after", "at", "way", "origin", "page", "network", "agent", "message_id", "wording",
+)  # fmt: skip
+
+
+class Staging:
+    """The tables of one import, on one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.on_postgresql = connection.dialect.name == "postgresql"
+        self.rows = 0
+        self.refused = 0
+        self.with_ids = False
+        self.with_history = False
+
+    def make(self) -> None:
+        """Make the tables. On PostgreSQL they end with the transaction."""
+        if self.on_postgresql:
+            # The plans of foreign keys, made anew for every row, would take most of the time.
+            self.run("SET LOCAL plan_cache_mode = force_generic_plan")
+            end = " ON COMMIT DROP"
+        else:
+            self.drop()
+            end = ""
+        for name, columns in _TABLES.items():
+            types = _TYPES[self.connection.dialect.name]
+            self.run(f"CREATE TEMPORARY TABLE {name} ({columns.format(**types)}){end}")
+
+    def drop(self) -> None:
+        for name in _TABLES:
+            self.run(f"DROP TABLE IF EXISTS temp.{name}")
+
+    def add(self, rows: Sequence[tuple[Checked, tuple[str, ...], Past | None]], bad: Sequence[Bad]) -> None:
+        """Put down rows that are taken, and rows that are not."""
+        self.rows += len(rows) + len(bad)
+        self._put("staged", Checked._fields, [row for row, _, _ in rows])
+        older = [(row.line, digest) for row, digests, _ in rows for digest in digests]
+        self._put("staged_digests", ("line", "digest"), older)
+        self.with_ids |= any(row.own_id for row, _, _ in rows)
+        pasts = [(row.line, past) for row, _, past in rows if past is not None]
+        if pasts:
+            self.with_history = True
+            self._put("staged_events", ("line", "place", *_EVENT), list(_events(pasts)))
+            words = {item for _, past in pasts for item in past.wordings.items()}
+            self._put("staged_wordings", ("digest", "words"), sorted(words))
+        self._put("refused", ("line", "excerpt", "reason"), bad[: max(0, MOST_REFUSALS - self.refused)])
+        self.refused += len(bad)
+
+    def settle(self) -> None:
+        """All rows are there: refuse those whose address was there before, and look at what there is."""
+        if self.on_postgresql:
+            self.run("ANALYZE staged")
+        twice = self.run(
+            "INSERT INTO refused (line, excerpt, reason) "
+            "SELECT s.line, s.address, 'the address is in line ' || f.line || ' already' "
+            "FROM staged s JOIN (SELECT identity, min(line) AS line FROM staged GROUP BY identity "
+            "HAVING count(*) > 1) f ON f.identity = s.identity WHERE s.line > f.line"
+        )
+        if twice:
+            self.refused += twice
+            self.run("DELETE FROM staged WHERE line IN (SELECT line FROM refused)")
+        if self.with_ids:
+            self.run(
+                "UPDATE staged SET own_id = NULL WHERE own_id IS NOT NULL AND line NOT IN "
+                "(SELECT min(line) FROM staged WHERE own_id IS NOT NULL GROUP BY own_id)"
+            )
+
+    def run(self, sql: str, **values: Any) -> int:
+        """Run a statement; returns how many rows it touched."""
+        return self.connection.execute(text(sql), values).rowcount
+
+    def _put(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        rows = list(rows)
+        if not rows:
+            return
+        names = ", ".join(columns)
+        with driver_cursor(self.connection) as cursor:
+            if not self.on_postgresql:
+                marks = ", ".join("?" for _ in columns)
+                cursor.executemany(f"INSERT INTO temp.{table} ({names}) VALUES ({marks})", rows)  # noqa: S608
+                return
+            with cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
+                for row in rows:
+                    copy.write_row(row)
+
+
+def _events(pasts: Iterable[tuple[int, Past]]) -> Iterable[tuple[Any, ...]]:
+    for line, past in pasts:
+        for place, event in enumerate(past.events):
+            yield (line, place, *(event[key] for key in _EVENT))

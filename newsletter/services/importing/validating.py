@@ -1,0 +1,347 @@
+"""Row by row: a row of a file becomes one that can be stored, or is refused with its reason.
+
+Every value is checked by the same rules as on the other ways in: addresses by `domain.addresses`, names as
+the form does it. Which state a row asks for is decided here; what becomes of it, where it is stored."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import re
+import unicodedata
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from newsletter.database import rfc3339
+from newsletter.domain.addresses import AddressError
+from newsletter.domain.ids import ids_in_order, milliseconds
+from newsletter.domain.languages import known
+from newsletter.domain.lifecycle import State
+from newsletter.domain.plain_addresses import parse_plainly
+from newsletter.domain.searching import search_text
+from newsletter.services.importing.history import Past, past_of
+from newsletter.services.importing.mapping import STATES
+from newsletter.services.importing.options import ATTRIBUTE, Field, Options
+from newsletter.services.importing.reading import Bad, Row, excerpt
+
+LONGEST_NAME = 200
+_LONGEST_ATTRIBUTES = 16 * 1024
+_FORMULAS = ("'=", "'+", "'-", "'@", "'\t", "'\r")
+_YES = frozenset({"true", "yes", "1", "on"})
+_NO = frozenset({"false", "no", "0", "off"})
+_RARE = frozenset({
+    Field.LOCALE, Field.SOURCE, Field.ID, Field.LIST, Field.GENERATION, Field.ASKED_AT,
+    Field.PERSON_CREATED_AT, Field.CONSENT, Field.SUPPRESSED,
+})  # fmt: skip
+_EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
+
+
+class Checked(NamedTuple):
+    """A row as it is staged: in this order."""
+
+    line: int
+    identity: str
+    address: str
+    name: str | None
+    search: str
+    locale: str
+    attributes: str
+    state: str
+    source: str
+    created_at: str | None
+    confirmed_at: str | None
+    unsubscribed_at: str | None
+    subscriber_id: str
+    subscription_id: str
+    own_id: str | None  # the id that it had where it comes from
+    generation: int
+    asked_at: str | None
+    person_created_at: str | None
+    suppressed: str | None  # why it was, where it comes from
+    demoted: int  # 1: confirmed by the file, and pending because nobody states how
+    digest: str  # by which suppressions know it, under the key of today
+
+
+class Refused(Exception):
+    """A value of a row cannot be taken."""
+
+
+class Check:
+    """Checks the rows of one import."""
+
+    def __init__(
+        self,
+        options: Options,
+        columns: Sequence[str],
+        now: datetime,
+        *,
+        keys: Sequence[str],
+        locale: str,
+        slug: str | None = None,
+    ) -> None:
+        """`keys` are those of suppressions, the newest first. `slug` is the list whose rows are taken, where
+        the file names lists."""
+        self._list = slug
+        self._keys = [f"newsletter.suppression.v1:{key}".encode() for key in keys]
+        self._now = now
+        self._locale = options.locale or locale
+        self._stated = options.statement is not None
+        self._safe = options.safe
+        self._ids = ids_in_order(now)
+        places = {
+            field: place for place, column in enumerate(columns) if (field := options.mapping.get(column))
+        }
+        self._email = places[Field.EMAIL]
+        self._place = places.get
+        self._attributes = [
+            (field.removeprefix(ATTRIBUTE), place)
+            for field, place in places.items()
+            if field.startswith(ATTRIBUTE)
+        ]
+        brought = places.keys()
+        self._has_dates = bool(brought & {Field.CREATED_AT, Field.CONFIRMED_AT, Field.UNSUBSCRIBED_AT})
+        self._has_attributes = bool(self._attributes) or Field.ATTRIBUTES in brought
+        # What hardly any file brings costs the others nothing.
+        self._has_more = bool(brought & _RARE)
+        self._named = tuple(places.get(field) for field in (Field.NAME, Field.FIRST_NAME, Field.LAST_NAME))
+        self._has_state = any(
+            field in places
+            for field in (Field.STATE, Field.SUBSCRIBED, Field.UNSUBSCRIBED_AT, Field.BOUNCED_AT)
+        )
+
+    def check(self, row: Row) -> tuple[Checked, tuple[str, ...], Past | None] | Bad:
+        """The row to stage, its digests under older keys, and its history where it brings one."""
+        line, cells = row
+        try:
+            return self._check(line, cells)
+        except (AddressError, Refused) as error:
+            return Bad(
+                line, excerpt(", ".join(str(cell) for cell in cells if cell not in (None, ""))), str(error)
+            )
+
+    def _check(self, line: int, cells: Sequence[Any]) -> tuple[Checked, tuple[str, ...], Past | None]:
+        typed = cells[self._email]
+        if type(typed) is not str:
+            raise Refused("the email address is missing" if typed is None else "the email address is no text")
+        address = parse_plainly(self._bare(typed.strip()))
+        name = self._name(cells)
+        created = confirmed = unsubscribed = asked = came = past = own_id = suppressed = None
+        generation = 1
+        if self._has_dates:
+            created = self._moment(cells, Field.CREATED_AT)
+            confirmed = self._moment(cells, Field.CONFIRMED_AT)
+            unsubscribed = self._moment(cells, Field.UNSUBSCRIBED_AT)
+        state = self._state(cells, unsubscribed) if self._has_state else None
+        locale, source = self._locale, "import"
+        if self._has_more:
+            self._refuse_other_lists(cells)
+            locale, source = self._language(cells), self._source(cells)
+            own_id, suppressed = self._own_id(cells), self._suppressed(cells)
+            asked, came = self._moment(cells, Field.ASKED_AT), self._moment(cells, Field.PERSON_CREATED_AT)
+            generation = self._generation(cells)
+            past = self._past(cells, state)
+        wanted = state or State.CONFIRMED
+        demoted = wanted is State.CONFIRMED and not self._stated and past is None
+        if demoted:
+            wanted, confirmed = State.PENDING, None
+        identity = address.identity
+        hashed = identity.encode()
+        digest, *older = [hmac.digest(key, hashed, "sha256").hex() for key in self._keys]
+        subscriber_id, subscription_id = next(self._ids), next(self._ids)
+        if created is not None:
+            # Ids sort by the first sign-up.
+            time = f"{milliseconds(created):012x}"
+            subscriber_id, subscription_id = time + subscriber_id[12:], time + subscription_id[12:]
+        return (
+            Checked(
+                line,
+                identity,
+                address.text,
+                name,
+                search_text(address.text, name),
+                locale,
+                self._bag(cells) if self._has_attributes else "{}",
+                wanted.value,
+                source,
+                rfc3339(created) if created else None,
+                rfc3339(confirmed) if confirmed else None,
+                rfc3339(unsubscribed) if unsubscribed else None,
+                subscriber_id,
+                subscription_id,
+                own_id,
+                generation,
+                rfc3339(asked) if asked else None,
+                rfc3339(came) if came else None,
+                suppressed,
+                int(demoted and state is State.CONFIRMED),
+                digest,
+            ),
+            tuple(older),
+            past,
+        )
+
+    def _text(self, cells: Sequence[Any], field: Field) -> str:
+        place = self._place(field)
+        value = cells[place] if place is not None else None
+        if value is None:
+            return ""
+        if type(value) is not str:
+            raise Refused(f"the {field.replace('_', ' ')} is no text")
+        return self._bare(value)
+
+    def _bare(self, value: str) -> str:
+        """A text without the apostrophe that our exports put before what looks like a formula."""
+        return value[1:] if self._safe and value.startswith(_FORMULAS) else value
+
+    def _name(self, cells: Sequence[Any]) -> str | None:
+        whole, first, last = self._named
+        if whole is not None:
+            name = self._text(cells, Field.NAME).strip()
+        elif first is None and last is None:
+            return None
+        else:
+            name = (
+                f"{self._text(cells, Field.FIRST_NAME).strip()} {self._text(cells, Field.LAST_NAME).strip()}"
+            )
+            name = name.strip()
+        if len(name) > LONGEST_NAME:
+            raise Refused(f"the name is longer than {LONGEST_NAME} characters")
+        check_line(name, "the name")
+        return name or None
+
+    def _state(self, cells: Sequence[Any], unsubscribed: datetime | None) -> State | None:
+        """The state that the row names, in one way or another."""
+        said = self._text(cells, Field.STATE).strip().lower()
+        if said:
+            if said not in STATES:
+                raise Refused(f"{said[:40]!r} is no state")
+            return STATES[said]
+        if self._moment(cells, Field.BOUNCED_AT):
+            return State.BOUNCED
+        if unsubscribed:
+            return State.UNSUBSCRIBED
+        place = self._place(Field.SUBSCRIBED)
+        word = str(cells[place]).strip().lower() if place is not None else ""
+        if word in _NO:
+            return State.UNSUBSCRIBED
+        if word and word not in _YES:
+            raise Refused(f"{word[:40]!r} is neither true nor false")
+        return None
+
+    def _moment(self, cells: Sequence[Any], field: Field) -> datetime | None:
+        if self._place(field) is None:
+            return None
+        text = self._text(cells, field).strip()
+        if not text:
+            return None
+        moment = parse_moment(text)
+        if moment is None or moment < _EARLIEST:
+            raise Refused(f"{text[:40]!r} is no date such as 2026-01-31 or 2026-01-31T08:00:00Z")
+        if moment > self._now + timedelta(days=1):
+            raise Refused(f"{text[:40]!r} is in the future")
+        return moment
+
+    def _language(self, cells: Sequence[Any]) -> str:
+        return known(self._text(cells, Field.LOCALE)) or self._locale
+
+    def _source(self, cells: Sequence[Any]) -> str:
+        source = self._text(cells, Field.SOURCE).strip()
+        check_line(source, "the source")
+        return source[:32] or "import"
+
+    def _own_id(self, cells: Sequence[Any]) -> str | None:
+        text = self._text(cells, Field.ID).replace("-", "").lower()
+        if not text:
+            return None
+        if len(text) != 32 or set(text) - set("0123456789abcdef"):
+            raise Refused("the id is none of this service")
+        return text
+
+    def _refuse_other_lists(self, cells: Sequence[Any]) -> None:
+        named = self._text(cells, Field.LIST).strip()
+        if named and self._list and named != self._list:
+            raise Refused(f"it is of the list {named[:64]!r}; this import takes those of {self._list!r}")
+
+    def _generation(self, cells: Sequence[Any]) -> int:
+        place = self._place(Field.GENERATION)
+        value = cells[place] if place is not None else None
+        if value in (None, ""):
+            return 1
+        if not re.fullmatch(r"[0-9]{1,9}", str(value)):
+            raise Refused("the generation is no number")
+        return int(value)
+
+    def _past(self, cells: Sequence[Any], state: State | None) -> Past | None:
+        place = self._place(Field.CONSENT)
+        if place is None or not cells[place]:
+            return None
+        past = past_of(cells[place], state, self._now)
+        if isinstance(past, str):
+            raise Refused(past)
+        return past
+
+    def _suppressed(self, cells: Sequence[Any]) -> str | None:
+        place = self._place(Field.SUPPRESSED)
+        value = cells[place] if place is not None else None
+        if value is None or str(value).strip().lower() in {"", *_NO}:
+            return None
+        word = str(value).strip()[:32]
+        check_line(word, "the word for suppressed")
+        return "import" if word.lower() in _YES else word
+
+    def _bag(self, cells: Sequence[Any]) -> str:
+        """The attributes, as JSON of one spelling."""
+        bag: dict[str, Any] = {}
+        place = self._place(Field.ATTRIBUTES)
+        value = cells[place] if place is not None else None
+        if type(value) is str and value.strip():
+            value = _object(self._bare(value))
+        if value not in (None, ""):
+            if not isinstance(value, dict):
+                raise Refused("the attributes are no JSON object")
+            bag.update(value)
+        for key, place in self._attributes:
+            value = cells[place]
+            if value not in (None, ""):
+                bag[key] = self._bare(value) if type(value) is str else value
+        return attributes_json(bag) if bag else "{}"
+
+
+def attributes_json(bag: dict[str, Any]) -> str:
+    """Attributes as JSON of one spelling, the same as everywhere. Raises `Refused`."""
+    try:
+        text = json.dumps(bag, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        text.encode()
+    except (ValueError, RecursionError) as error:
+        raise Refused("the attributes hold what JSON cannot") from error
+    if len(text) > _LONGEST_ATTRIBUTES:
+        raise Refused(f"the attributes are larger than {_LONGEST_ATTRIBUTES // 1024} KiB")
+    if "\\u0000" in text:
+        raise Refused("the attributes hold a NUL")
+    return text
+
+
+def _object(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Refused("the attributes are no JSON") from error
+
+
+def check_line(text: str, what: str) -> None:
+    """Raise `Refused` where a text is not one line of characters."""
+    if text.isprintable():
+        return
+    if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in text):
+        raise Refused(f"{what} holds a line break, another control character, or bytes of another encoding")
+
+
+def parse_moment(text: str) -> datetime | None:
+    """A moment as files write it; one without a time zone is taken as UTC. None where it is none."""
+    text = text.removesuffix(" UTC")
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None

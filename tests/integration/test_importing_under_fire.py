@@ -1,0 +1,251 @@
+"""Imports when workers die, when two are at it, when the operator changes their mind."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+
+from newsletter.database import write_transaction
+from newsletter.extensions import db
+from newsletter.models import ImportState
+from newsletter.services.access import COMMAND_LINE
+from newsletter.services.importing import ImportFault, cancel_import, start_import
+from newsletter.work.imports import RunImports, carry_out, claim_own
+from tests.support.importing import STATED, found, imported, started, uploaded
+from tests.support.service import Service, eventually, now, process_environment
+
+MANY = 40_000
+FEW = 12_000  # some batches
+
+
+def _file(number: int = FEW) -> str:
+    return "email,name\n" + "".join(f"u{n}@example.org,Reader {n}\n" for n in range(number))
+
+
+def _cancel(service: Service, import_id: UUID) -> None:
+    with service.app.app_context(), write_transaction(db.session()):
+        cancel_import(db.session(), now(), COMMAND_LINE, import_id)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_killed_worker_leaves_nothing_and_another_stores_it_once(
+    make_service: Callable[..., Service], kind: str
+) -> None:
+    service = make_service(kind, NEWSLETTER_OUTBOX_LEASE_SECONDS="1")
+    import_id = started(service, _file(MANY), statement=STATED)
+    chance = random.Random(8)
+    for _ in range(4):
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "newsletter", "worker"],
+            env=process_environment(service.environ),
+            stderr=subprocess.DEVNULL,
+        )
+        eventually(lambda: found(service, import_id).state is not ImportState.QUEUED, seconds=30)
+        # Somewhere while it is read or stored.
+        time.sleep(chance.uniform(0.3, 1.2))
+        worker.send_signal(signal.SIGKILL)
+        worker.wait()
+        if found(service, import_id).state is ImportState.DONE:
+            break
+        assert service.counts()["subscribers"] == 0
+    with service.process("worker"):
+        eventually(lambda: found(service, import_id).state is ImportState.DONE, seconds=60)
+
+    assert service.counts() | {"outbox": 0} == {
+        "subscribers": MANY, "subscriptions": MANY, "consent_events": MANY, "outbox": 0, "suppressions": 0,
+    }  # fmt: skip
+    assert service.one("SELECT count(*) FROM import_chunks") == 0
+
+
+def test_a_worker_that_is_told_to_end_leaves_the_import_to_another(service: Service) -> None:
+    import_id = started(service, _file(), statement=STATED)
+    stop = threading.Event()
+    with service.app.app_context(), write_transaction(db.session()):
+        claimed = claim_own(db.session(), service.settings, import_id)
+    with service.app.app_context():
+        carry_out(db.engine, service.settings, claimed, stop, lambda _rows: stop.set())
+
+    assert found(service, import_id).state is ImportState.RUNNING
+    assert service.counts()["subscribers"] == 0
+    service.work()
+    assert found(service, import_id).state is ImportState.DONE
+    assert service.counts()["subscribers"] == FEW
+
+
+def test_many_workers_at_once_store_it_once(service: Service) -> None:
+    import_id = started(service, _file(2000), statement=STATED)
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda _: RunImports(service.app, service.settings).work(threading.Event()), range(12)))
+
+    assert found(service, import_id).report["added"] == {"confirmed": 2000}
+    assert service.counts()["consent_events"] == 2000
+
+
+def test_a_worker_that_lost_its_lease_stores_nothing(service: Service) -> None:
+    import_id = started(service, _file(), statement=STATED)
+    with service.app.app_context(), write_transaction(db.session()):
+        claimed = claim_own(db.session(), service.settings, import_id)
+    service.write("UPDATE imports SET lease_id = NULL, lease_until = NULL")
+    with service.app.app_context():
+        carry_out(db.engine, service.settings, claimed, threading.Event())
+
+    assert service.counts()["subscribers"] == 0
+    service.work()
+    assert service.counts()["subscribers"] == FEW
+
+
+def test_cancelling_while_the_file_is_read_leaves_nothing(service: Service) -> None:
+    import_id = started(service, _file(), statement=STATED)
+    with service.app.app_context(), write_transaction(db.session()):
+        claimed = claim_own(db.session(), service.settings, import_id)
+    seen: list[int] = []
+
+    def told(rows: int) -> None:
+        if not seen:
+            threading.Thread(target=_cancel, args=(service, import_id)).start()
+            # As slow as a file of many millions.
+            time.sleep(1.2)
+        seen.append(rows)
+
+    with service.app.app_context():
+        carry_out(db.engine, service.settings, claimed, threading.Event(), told)
+
+    assert found(service, import_id).state is ImportState.CANCELLED
+    assert len(seen) < FEW // 5000 + 1
+    assert service.counts()["subscribers"] == service.one("SELECT count(*) FROM import_chunks") == 0
+
+
+def test_cancelling_while_a_statement_runs_ends_it_within_a_second_or_so(
+    make_service: Callable[..., Service],
+) -> None:
+    service = make_service("postgresql")
+    import_id = started(service, _file(10), statement=STATED)
+    with service.app.app_context(), db.engine.connect() as other:
+        # Somebody else is adding one of these people, and takes long.
+        other.execute(
+            text(
+                "INSERT INTO subscribers (id, address, identity, search, locale, attributes, created_at) "
+                "VALUES (gen_random_uuid(), 'u5@example.org', 'u5@example.org', '', 'en', '{}', now())"
+            )
+        )
+        worker = threading.Thread(target=service.work)
+        worker.start()
+        eventually(
+            lambda: service.one(
+                "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'"
+            )
+        )
+        began = time.monotonic()
+        _cancel(service, import_id)
+        worker.join(timeout=10)
+        took = time.monotonic() - began
+        other.rollback()
+
+    assert took < 2.5
+    assert found(service, import_id).state is ImportState.CANCELLED
+    assert service.counts()["subscribers"] == 0
+
+
+def test_a_cancel_that_a_dead_worker_did_not_heed_is_heeded_by_the_next(service: Service) -> None:
+    import_id = started(service, "email\nann@example.org\n", statement=STATED)
+    with service.app.app_context(), write_transaction(db.session()):
+        claim_own(db.session(), service.settings, import_id)
+    _cancel(service, import_id)
+    assert found(service, import_id).state is ImportState.RUNNING
+
+    service.write("UPDATE imports SET lease_until = NULL")
+    service.work()
+
+    assert found(service, import_id).state is ImportState.CANCELLED
+    assert service.states() == {}
+
+
+def test_a_cancel_at_the_last_moment_stores_nothing(service: Service) -> None:
+    import_id = started(service, "email\nann@example.org\n", statement=STATED)
+    with service.app.app_context(), write_transaction(db.session()):
+        claimed = claim_own(db.session(), service.settings, import_id)
+
+    with service.app.app_context():
+        carry_out(
+            db.engine, service.settings, claimed, threading.Event(), lambda _rows: _cancel(service, import_id)
+        )
+
+    assert found(service, import_id).state is ImportState.CANCELLED
+    assert service.states() == {}
+
+
+def test_cancelling_what_nobody_is_at_ends_it_at_once(service: Service) -> None:
+    import_id = uploaded(service, "email\nann@example.org\n")
+
+    _cancel(service, import_id)
+
+    assert found(service, import_id).state is ImportState.CANCELLED
+    assert service.one("SELECT count(*) FROM import_chunks") == 0
+    with pytest.raises(ImportFault, match="ended already"):
+        _cancel(service, import_id)
+
+
+def test_people_sign_up_while_many_are_imported(service: Service) -> None:
+    import_id = started(service, _file(MANY), statement=STATED)
+    worker = threading.Thread(target=service.work)
+    worker.start()
+    signed_up = 0
+    while worker.is_alive():
+        assert service.sign_up(f"new{signed_up}@example.org").status_code == 200
+        assert service.sign_up(f"u{MANY - 1 - signed_up}@example.org").status_code == 200
+        signed_up += 1
+    worker.join()
+
+    assert found(service, import_id).state is ImportState.DONE
+    states = service.states()
+    assert len(states) == MANY + signed_up
+    assert all(states[f"new{number}@example.org"] == "pending" for number in range(signed_up))
+    assert all(states[f"u{number}@example.org"] == "confirmed" for number in range(MANY))
+
+
+@pytest.mark.parametrize(("importing", "status"), [(True, 200), (False, 503)])
+def test_sign_ups_wait_longer_for_their_turn_while_an_import_is_stored(
+    on_sqlite: Service, monkeypatch: pytest.MonkeyPatch, importing: bool, status: int
+) -> None:
+    monkeypatch.setattr("newsletter.web.writer._PATIENCE", 0.2)
+    if importing:
+        import_id = started(on_sqlite, "email\nann@example.org\n", statement=STATED)
+        with on_sqlite.app.app_context(), write_transaction(db.session()):
+            claim_own(db.session(), on_sqlite.settings, import_id)
+    turn = on_sqlite.app.extensions["newsletter.writer"]._turn
+    turn.acquire()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(on_sqlite.sign_up, "bob@example.org")
+        time.sleep(1)  # longer than they wait otherwise
+        turn.release()
+
+        assert waiting.result().status_code == status
+
+
+def test_a_file_that_nobody_started_is_forgotten_after_a_week(service: Service) -> None:
+    import_id = uploaded(service, "email\nann@example.org\n")
+    old = "2026-01-01T00:00:00.000000Z"
+    service.write("UPDATE imports SET created_at = :old", old=old)
+
+    service.work()
+
+    assert found(service, import_id).state is ImportState.CANCELLED
+    assert service.one("SELECT count(*) FROM import_chunks") == 0
+
+
+def test_an_import_is_started_once_however_often_it_is_asked_for(service: Service) -> None:
+    done = imported(service, "email\nann@example.org\n")
+
+    with service.app.app_context(), pytest.raises(ImportFault, match="cannot be started"):
+        start_import(db.session(), now(), COMMAND_LINE, done.id)
