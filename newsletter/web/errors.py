@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import structlog
-from flask import Flask, Response, json, make_response, render_template, request
+from flask import Flask, Response, make_response, render_template, request
 from flask_babel import gettext
 from sqlalchemy.exc import SQLAlchemyError
-from werkzeug.exceptions import HTTPException, NotFound, SecurityError
+from werkzeug.exceptions import (
+    HTTPException,
+    InternalServerError,
+    NotFound,
+    SecurityError,
+    ServiceUnavailable,
+)
 
 from newsletter.database import first_line
 from newsletter.domain.languages import N_
 from newsletter.web.forms import Unreadable
 from newsletter.web.origins import framed, is_in_frame
+from newsletter.web.problems import api_problem, is_for_api, problem
 from newsletter.web.writer import Unavailable
 
 log = structlog.get_logger()
@@ -38,12 +43,6 @@ class NoSuchList(NotFound):
     description = N_("There is no such list. Perhaps it was renamed.")
 
 
-def problem(status: int, title: str, detail: str, **members: Any) -> Response:
-    """A problem+json answer. Its texts are in the language of the answer already."""
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail} | members
-    return Response(json.dumps(body), status=status, content_type="application/problem+json")
-
-
 def register_errors(app: Flask) -> None:
     """Answer every error in our own words."""
     app.register_error_handler(HTTPException, _http_error)
@@ -53,12 +52,14 @@ def register_errors(app: Flask) -> None:
 
 
 def _http_error(error: HTTPException) -> Response:
+    if error.response is not None or error.code is None or error.code < 400:
+        return make_response(error.get_response())
+    if is_for_api():
+        return api_problem(error)
     if isinstance(error, SecurityError):
         # A foreign Host (A12): there is no address that a page of ours could have.
         words = gettext("This service does not answer for that host.")
         return Response(f"{words}\n", status=400, content_type="text/plain; charset=utf-8")
-    if error.response is not None or error.code is None or error.code < 400:
-        return make_response(error.get_response())
     title, message = _SAYS.get(error.code) or _SAYS[400 if error.code < 500 else 500]
     if isinstance(error, NoSuchList) or (isinstance(error, Unreadable) and for_script()):
         message = error.description or message
@@ -71,14 +72,14 @@ def _http_error(error: HTTPException) -> Response:
 
 def _unavailable(reason: str) -> Response:
     log.error("unavailable", reason=reason)
-    response = _answer(503, *_SAYS[503])
+    response = api_problem(ServiceUnavailable()) if is_for_api() else _answer(503, *_SAYS[503])
     response.headers["Retry-After"] = str(_RETRY_SECONDS)
     return response
 
 
 def _fault(_error: Exception) -> Response:
     log.exception("fault", endpoint=request.endpoint)
-    return _answer(500, *_SAYS[500])
+    return api_problem(InternalServerError()) if is_for_api() else _answer(500, *_SAYS[500])
 
 
 def _answer(status: int, title: str, message: str) -> Response:

@@ -12,22 +12,26 @@ from limits.errors import StorageError
 from limits.storage import Storage, storage_from_string
 
 from newsletter.extensions import db
-from newsletter.services import lists
+from newsletter.services import api_use, lists
+from newsletter.services.api_use import Allowance, Use
 from newsletter.services.counting import DatabaseStorage
 from newsletter.services.guard import Guard, Surge
 from newsletter.services.sign_ups import SignUp, attempt
+from newsletter.services.tokens import TokenView, wants_touch
 from newsletter.settings import Settings
+from newsletter.web.writer import writer
 
 log = structlog.get_logger()
 
 
 class Limits:
-    """Judges sign-ups by counts in Redis, where there is one, and knows how high a surge is."""
+    """Judges sign-ups and calls of the API by counts in Redis, where there is one, and knows how high a surge
+    is."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._storage: Storage | None = None
-        if settings.redis_url is not None and settings.signup_limit is not None:
+        if settings.redis_url is not None:
             storage = storage_from_string(settings.redis_url, wrap_exceptions=True, socket_timeout=2)
             assert isinstance(storage, Storage)
             self._storage = storage
@@ -35,7 +39,7 @@ class Limits:
     def judged(self, sign_up: SignUp) -> SignUp:
         """The sign-up with its verdict. Without Redis, or while it does not answer, it is judged by the
         counts in the database."""
-        if self._storage is None:
+        if self._storage is None or self._settings.signup_limit is None:
             return sign_up
         mailing_list = lists.find(db.session(), sign_up.slug)
         if mailing_list is None:
@@ -61,6 +65,22 @@ class Limits:
         guard = Guard(self._settings, counts, now)
         counts.load(guard.surge_keys())
         return guard.surge()
+
+    def use(self, token: TokenView) -> Allowance:
+        """Count one call with an API token, and note that it is in use."""
+        now, limit = datetime.now(UTC), self._settings.api_limit
+        use = Use(token.id, touch=wants_touch(token, now))
+        if self._storage is not None:
+            try:
+                allowance = api_use.count_in(self._storage, limit, now, token.id)
+            except StorageError as error:
+                log.error("redis_away", error=str(error.storage_error))
+            else:
+                if use.touch:
+                    writer().run(api_use.note, use)
+                return allowance
+        so_far = api_use.look(db.session(), limit, now, token.id)
+        return so_far if so_far.over else writer().run(api_use.count, use)
 
 
 def limits() -> Limits:
