@@ -1,0 +1,249 @@
+"""Imports: a file is uploaded, looked at, checked without changing anything, and then brought in."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+from flask import Response, flash, redirect, render_template, request, url_for
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+from werkzeug.exceptions import NotFound
+from werkzeug.wrappers import Response as BaseResponse
+
+from newsletter.domain.languages import LANGUAGES
+from newsletter.domain.roles import Scope
+from newsletter.extensions import db
+from newsletter.models import ImportState
+from newsletter.parts import parts
+from newsletter.services.importing import (
+    ImportFault,
+    ImportView,
+    Look,
+    Options,
+    cancel_import,
+    check_import,
+    create_import,
+    find_import,
+    look,
+    recent_imports,
+    refusals,
+    start_import,
+)
+from newsletter.services.importing.imports import CHUNK
+from newsletter.services.importing.options import DELIMITERS, ENCODINGS
+from newsletter.services.lists import ListView
+from newsletter.web.operator import words
+from newsletter.web.operator.access import actor, list_or_404, needs, operator
+from newsletter.web.operator.console import Answer, deed, field, go_on, id_or_none, sentence, take_larger
+
+_A_PAGE = 20
+_SHOWN = 20  # refused rows on the page; the file has them all
+_AT_WORK = (ImportState.CHECKING, ImportState.QUEUED, ImportState.RUNNING)
+_TO_BE_READ = (ImportState.UPLOADED, ImportState.CHECKED)
+_FORM = 64 * 1024  # bytes of an upload that are not the file
+
+
+@operator.url_value_preprocessor
+def _take_files(endpoint: str | None, _values: dict[str, Any] | None) -> None:
+    if endpoint == "operator.upload_import":
+        take_larger(parts().settings.largest_import + _FORM, scope=Scope.IMPORT)
+
+
+@operator.teardown_request
+def _give_back_files(_error: BaseException | None) -> None:
+    """The temporary file of a large upload is not kept until somebody collects it."""
+    request.close()
+
+
+@operator.get("/lists/<slug>/imports")
+@needs(Scope.IMPORT)
+def show_imports(slug: str) -> str:
+    """The form for a file, and the imports that there were."""
+    return _page(list_or_404(slug))
+
+
+def _page(mailing_list: ListView, fault: str | None = None) -> str:
+    found = recent_imports(db.session(), [mailing_list.id], id_or_none(request.args.get("before")), _A_PAGE)
+    return render_template(
+        "operator/imports.html",
+        list=mailing_list,
+        imports=found,
+        more=found[-1].id if len(found) == _A_PAGE else None,
+        fault=fault,
+        largest=parts().settings.largest_import // 1024 // 1024,
+    )
+
+
+@operator.post("/lists/<slug>/imports")
+@needs(Scope.IMPORT)
+def upload_import(slug: str) -> Answer:
+    """Take a file in."""
+    mailing_list = list_or_404(slug)
+    file = request.files.get("file")
+    if file is None or not file.filename:
+        return _page(mailing_list, fault="Choose a file."), 422
+    pieces = iter(lambda: file.stream.read(CHUNK), b"")
+    try:
+        with deed() as (session, now):
+            import_id = create_import(
+                session, parts().settings, now, actor(), mailing_list.id, file.filename, pieces
+            )
+    except ImportFault as error:
+        return _page(mailing_list, fault=sentence(error)), 422
+    return redirect(url_for("operator.show_import", slug=slug, import_id=import_id), 303)
+
+
+@operator.get("/lists/<slug>/imports/<uuid:import_id>")
+@needs(Scope.IMPORT)
+def show_import(slug: str, import_id: UUID) -> str:
+    """Where an import stands, and what can be done next."""
+    mailing_list = list_or_404(slug)
+    return _import_page(mailing_list, import_or_404(mailing_list, import_id))
+
+
+def import_or_404(mailing_list: ListView, import_id: UUID) -> ImportView:
+    """An import of this very list."""
+    found = find_import(db.session(), import_id)
+    if found is None or found.list_id != mailing_list.id:
+        raise NotFound
+    return found
+
+
+def _import_page(mailing_list: ListView, found: ImportView, fault: str | None = None) -> str:
+    seen = None
+    if found.state in _TO_BE_READ:
+        try:
+            seen = _look(found)
+        except ImportFault as error:
+            fault = fault or sentence(error)
+    return render_template(
+        "operator/import.html",
+        list=mailing_list,
+        one=found,
+        at_work=found.state in _AT_WORK,
+        seen=seen,
+        chosen=_chosen(found, seen) if seen is not None else None,
+        fields=words.FIELDS,
+        encodings=[(name, name) for name in ENCODINGS],
+        delimiters=DELIMITERS,
+        languages=LANGUAGES,
+        refused=refusals(db.session(), found.id, limit=_SHOWN) if found.report.get("refused") else [],
+        fault=fault,
+    )
+
+
+def _look(found: ImportView) -> Look:
+    """The file, read as the operator says, else as it was checked, else as it seems to be written."""
+    before = found.options
+    encoding, delimiter, header = (request.values.get(name) for name in ("encoding", "delimiter", "header"))
+    return look(
+        db.session(),
+        found.id,
+        encoding=encoding if encoding in ENCODINGS else before.encoding if before else None,
+        delimiter=delimiter if delimiter in DELIMITERS else before.delimiter if before else None,
+        header=header == "yes" if header in ("yes", "no") else before.header if before else None,
+    )
+
+
+def _chosen(found: ImportView, seen: Look) -> Options:
+    """What the form shows: what was sent, else what was checked, else what seems right."""
+    if request.method == "POST":
+        return _options(seen)
+    before = found.options
+    if before is not None and set(before.mapping) == set(seen.columns):
+        return before
+    return seen.options()
+
+
+def _options(seen: Look) -> Options:
+    """What the form says."""
+    mapping = {
+        column: request.form.get(f"column-{number}", "ignore") for number, column in enumerate(seen.columns)
+    }
+    asks = field("ask_per_hour")
+    return seen.options(
+        mapping=mapping,
+        statement=field("statement") or None,
+        # Whatever is no number is out of bounds.
+        ask_per_hour=(int(asks) if asks.isascii() and asks.isdigit() and len(asks) < 9 else 0)
+        if asks
+        else None,
+        locale=field("locale") or None,
+        safe=field("safe") == "yes",
+    )
+
+
+@operator.post("/lists/<slug>/imports/<uuid:import_id>/check")
+@needs(Scope.IMPORT)
+def check(slug: str, import_id: UUID) -> Answer:
+    """Let the worker read the file and report, changing nothing."""
+    mailing_list = list_or_404(slug)
+    found = import_or_404(mailing_list, import_id)
+    try:
+        options = _options(_look(found))
+        with deed() as (session, now):
+            check_import(session, now, actor(), import_id, options)
+    except ImportFault as error:
+        return _import_page(mailing_list, found, fault=sentence(error)), 422
+    return redirect(url_for("operator.show_import", slug=slug, import_id=import_id), 303)
+
+
+@operator.post("/lists/<slug>/imports/<uuid:import_id>/start")
+@needs(Scope.IMPORT)
+def start(slug: str, import_id: UUID) -> Answer:
+    """Bring in what was checked."""
+    mailing_list = list_or_404(slug)
+    found = import_or_404(mailing_list, import_id)
+    try:
+        with deed() as (session, now):
+            start_import(session, now, actor(), import_id)
+    except ImportFault as error:
+        return _import_page(mailing_list, found, fault=sentence(error)), 422
+    return redirect(url_for("operator.show_import", slug=slug, import_id=import_id), 303)
+
+
+@operator.post("/lists/<slug>/imports/<uuid:import_id>/cancel")
+@needs(Scope.IMPORT)
+def cancel(slug: str, import_id: UUID) -> BaseResponse:
+    """End it; nothing of the file is stored."""
+    import_or_404(list_or_404(slug), import_id)
+    try:
+        with deed() as (session, now):
+            cancel_import(session, now, actor(), import_id)
+    except ImportFault as error:
+        flash(sentence(error))
+        return redirect(url_for("operator.show_import", slug=slug, import_id=import_id), 303)
+    done = "It is cancelled: nothing of the file is stored."
+    return go_on("show_import", done=done, slug=slug, import_id=import_id)
+
+
+@operator.get("/lists/<slug>/imports/<uuid:import_id>/refused.csv")
+@needs(Scope.IMPORT)
+def refused_rows(slug: str, import_id: UUID) -> Response:
+    """The rows that were not taken, for a spreadsheet."""
+    found = import_or_404(list_or_404(slug), import_id)
+    return Response(
+        _refused(db.engine, found.id),
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{slug}-refused.csv"'},
+    )
+
+
+def _refused(engine: Engine, import_id: UUID) -> Iterator[str]:
+    yield "line,reason,row\r\n"
+    after = 0
+    with Session(engine) as session:
+        while rows := refusals(session, import_id, after, 1000):
+            page = io.StringIO()
+            csv.writer(page).writerows([row.line, _defused(row.reason), _defused(row.text)] for row in rows)
+            yield page.getvalue()
+            after = rows[-1].line
+
+
+def _defused(cell: str) -> str:
+    """A text that no spreadsheet takes for a formula (checklist A11)."""
+    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
