@@ -7,7 +7,7 @@ asking the database.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -45,15 +45,23 @@ def fill_postgres(connection: Connection, numbers: range, *, state: str, mail: s
     subscriber, subscription = pg_id(SUBSCRIBER, "n"), pg_id(SUBSCRIPTION, "n")
     prepare_wording(connection)
     for statement in (
-        f"""INSERT INTO subscribers (id, address, identity, name, locale, attributes, created_at)
+        f"""INSERT INTO subscribers (id, address, identity, name, search, locale, attributes, created_at)
             SELECT {subscriber}, 'reader' || n || '@example.org', 'reader' || n || '@example.org',
-                'Reader ' || n, 'en', '{{}}', now() FROM {series}""",
+                'Reader ' || n, 'reader' || n || '@example.org reader ' || n, 'en', '{{}}', now()
+            FROM {series}""",
         f"""INSERT INTO subscriptions (id, subscriber_id, list_id, state, generation, source, created_at,
                 asked_at, confirmed_at)
             SELECT {subscription}, {subscriber}, l.id, '{state}', 1, 'form', now(), now(), {confirmed_at}
             FROM {series}, (SELECT id FROM mailing_lists WHERE slug = 'daily') l""",
-        f"""INSERT INTO consent_events (subscription_id, kind, at, way, wording, network)
-            SELECT {subscription}, 'sign_up', now(), 'form', '{_WORDING}', '127.0.0.1' FROM {series}""",
+        f"""INSERT INTO consent_events (list_id, subscription_id, kind, after, at, way, wording, network, seq)
+            SELECT l.id, {subscription}, 'sign_up', '{state}', now(), 'form', '{_WORDING}', '127.0.0.1', n
+            FROM {series}, (SELECT id FROM mailing_lists WHERE slug = 'daily') l""",
+        "UPDATE journal SET seq = (SELECT max(seq) FROM consent_events)",
+        "DELETE FROM tallies",
+        """INSERT INTO tallies (list_id, day, kind, before, after, number)
+            SELECT list_id, to_char(at, 'YYYY-MM-DD'), kind, coalesce(before, ''), coalesce(after, ''),
+                count(*)
+            FROM consent_events GROUP BY 1, 2, 3, 4, 5""",
         f"""INSERT INTO outbox (id, subscription_id, kind, status, attempts, next_attempt_at, message_id,
                 idempotency_key, created_at, sent_at)
             SELECT {pg_id(_MESSAGE, "n")}, {subscription}, 'confirmation', '{mail}', 0, now(),
@@ -70,8 +78,8 @@ def prepare_wording(connection: Connection) -> None:
 def spread_over_lists(connection: Connection) -> None:
     """Nine more lists, each with every tenth subscriber, beside the one that holds all."""
     connection.execute(
-        f"""INSERT INTO mailing_lists (id, slug, name, sites, created_at)
-            SELECT gen_random_uuid(), 'list-' || k, 'List ' || k, '[]', now()
+        f"""INSERT INTO mailing_lists (id, slug, name, sites, return_urls, created_at)
+            SELECT gen_random_uuid(), 'list-' || k, 'List ' || k, '[]', '[]', now()
             FROM generate_series(1, {OTHER_LISTS}) k""".encode()
     )
     connection.execute(
@@ -99,9 +107,10 @@ def fill_sqlite(path: Path, count: int) -> None:
     connection = sqlite3.connect(path)
     try:
         connection.execute(
-            f"""INSERT INTO subscribers (id, address, identity, name, locale, attributes, created_at)
+            f"""INSERT INTO subscribers (id, address, identity, name, search, locale, attributes, created_at)
                 {series} SELECT {subscriber}, 'reader' || n || '@example.org',
-                    'reader' || n || '@example.org', 'Reader ' || n, 'en', '{{}}', ? FROM c""",
+                    'reader' || n || '@example.org', 'Reader ' || n,
+                    'reader' || n || '@example.org reader ' || n, 'en', '{{}}', ? FROM c""",
             [count, now],
         )
         connection.execute(
@@ -113,6 +122,44 @@ def fill_sqlite(path: Path, count: int) -> None:
         )
         connection.commit()
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.execute("ANALYZE")
+    finally:
+        connection.close()
+
+
+def fill_sqlite_evidence(path: Path, count: int, tallies: Iterable[str]) -> None:
+    """Evidence and mail of the subscribers that `fill_sqlite` made, and what `tallies` counts of them."""
+    now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    series = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < ?)"
+    subscription, message = (
+        f"printf('{prefix.replace('-', '')}%012x', n)" for prefix in (SUBSCRIPTION, _MESSAGE)
+    )
+    connection = sqlite3.connect(path)
+    try:
+        connection.execute("INSERT INTO wordings VALUES (?, 'words')", [_WORDING])
+        connection.execute(
+            f"""INSERT INTO consent_events (list_id, subscription_id, kind, after, at, way, wording, network,
+                    seq)
+                {series} SELECT (SELECT id FROM mailing_lists), {subscription}, 'sign_up', 'confirmed', ?,
+                    'form', '{_WORDING}', '127.0.0.1', n FROM c""",
+            [count, now],
+        )
+        connection.execute(
+            f"""INSERT INTO outbox (id, subscription_id, kind, status, attempts, next_attempt_at, message_id,
+                    idempotency_key, created_at, sent_at)
+                {series} SELECT {message}, {subscription}, 'confirmation', 'sent', 1, ?,
+                    '<' || n || '@example.org>', 'seed:' || n, ?, ? FROM c""",
+            [count, now, now, now],
+        )
+        connection.execute("UPDATE journal SET seq = ?", [count])
+        connection.execute(
+            "INSERT INTO tallies (list_id, day, kind, before, after, number) "
+            "SELECT id, ?, 'sign_up', '', 'confirmed', ? FROM mailing_lists",
+            [now[:10], count],
+        )
+        for statement in tallies:
+            connection.execute(statement.format(day="date('now', -k || ' days')"))
+        connection.commit()
         connection.execute("ANALYZE")
     finally:
         connection.close()

@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 from bench.ground import Ground
 from bench.rows import (
+    console,
     doors,
     embedding,
     exporting,
     growth,
+    importing,
     limits,
     loris,
     outbox,
@@ -30,8 +32,12 @@ ROWS: dict[str, Callable[[Ground], list[Line]]] = {
     "confirm": doors.confirm,
     "export-postgresql": exporting.from_postgresql,
     "export-sqlite": exporting.from_sqlite,
+    "import-postgresql": importing.into_postgresql,
+    "import-sqlite": importing.into_sqlite,
     "outbox": outbox.throughput,
     "first-mail": outbox.first_mail,
+    "console-postgresql": console.on_postgresql,
+    "console-sqlite": console.on_sqlite,
     "memory": resting.memory,
     "growth": growth.growth,
 }

@@ -25,14 +25,16 @@ _PERSON, _SUBSCRIPTION, _MAIL = (pg_id(f"0290000{room}-0000-7000-8000-", ":n") f
 _FOUR_INSERTS = f"""
 \\set n random(1, 100000000000000)
 BEGIN;
-INSERT INTO subscribers (id, address, identity, locale, attributes, created_at)
-  VALUES ({_PERSON}, 'raw' || :n::text || '@example.org', 'raw' || :n::text || '@example.org', 'en',
+INSERT INTO subscribers (id, address, identity, search, locale, attributes, created_at)
+  VALUES ({_PERSON}, 'raw' || :n::text || '@example.org', 'raw' || :n::text || '@example.org',
+    'raw' || :n::text || '@example.org', 'en',
     '{{}}', now());
 INSERT INTO subscriptions (id, subscriber_id, list_id, state, generation, source, created_at, asked_at)
   VALUES ({_SUBSCRIPTION}, {_PERSON}, (SELECT id FROM mailing_lists WHERE slug = 'daily'), 'pending', 1,
     'form', now(), now());
-INSERT INTO consent_events (subscription_id, kind, at, way, wording, network)
-  VALUES ({_SUBSCRIPTION}, 'sign_up', now(), 'form', 'bench', '127.0.0.1');
+INSERT INTO consent_events (list_id, subscription_id, kind, after, at, way, wording, network)
+  VALUES ((SELECT id FROM mailing_lists WHERE slug = 'daily'), {_SUBSCRIPTION}, 'sign_up', 'pending', now(),
+    'form', 'bench', '127.0.0.1');
 INSERT INTO outbox (id, subscription_id, kind, status, attempts, next_attempt_at, message_id,
     idempotency_key, created_at)
   VALUES ({_MAIL}, {_SUBSCRIPTION}, 'confirmation', 'queued', 0, now(), '<' || :n::text || '@example.org>',
@@ -166,12 +168,13 @@ def _write_inserts(script: Path, count: int, synchronous: str) -> None:
             address = f"raw{person[:12]}@example.org"
             file.write(
                 f"""BEGIN IMMEDIATE;
-INSERT INTO subscribers (id, address, identity, locale, attributes, created_at)
-  VALUES ('{person}', '{address}', '{address}', 'en', '{{}}', '{moment}');
+INSERT INTO subscribers (id, address, identity, search, locale, attributes, created_at)
+  VALUES ('{person}', '{address}', '{address}', '{address}', 'en', '{{}}', '{moment}');
 INSERT INTO subscriptions (id, subscriber_id, list_id, state, generation, source, created_at, asked_at)
   VALUES ('{subscription}', '{person}', (SELECT id FROM l), 'pending', 1, 'form', '{moment}', '{moment}');
-INSERT INTO consent_events (subscription_id, kind, at, way, wording, network)
-  VALUES ('{subscription}', 'sign_up', '{moment}', 'form', 'bench', '127.0.0.1');
+INSERT INTO consent_events (list_id, subscription_id, kind, after, at, way, wording, network)
+  VALUES ((SELECT id FROM l), '{subscription}', 'sign_up', 'pending', '{moment}', 'form', 'bench',
+    '127.0.0.1');
 INSERT INTO outbox (id, subscription_id, kind, status, attempts, next_attempt_at, message_id,
     idempotency_key, created_at)
   VALUES ('{mail}', '{subscription}', 'confirmation', 'queued', 0, '{moment}', '<{mail}@example.org>',
