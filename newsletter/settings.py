@@ -82,10 +82,13 @@ class Settings:
     redis_url: str | None
     signup_limit: Limit | None
     surge_limit: Limit
+    api_limit: Limit
     confirm_max_age: timedelta
     pending_retention: timedelta
     sqlite_synchronous: Literal["FULL", "NORMAL"]
     outbox_lease: timedelta
+    largest_import: int  # bytes
+    webhooks_to_private: bool
     log_level: str
 
     @property
@@ -148,12 +151,15 @@ class Settings:
             redis_url=_redis_url(reader),
             signup_limit=_signup_limit(reader),
             surge_limit=_limit(reader, "SURGE_LIMIT", "300/10minutes"),
+            api_limit=_limit(reader, "API_LIMIT", "600/minute"),
             confirm_max_age=timedelta(days=reader.number("CONFIRM_MAX_AGE_DAYS", 7, least=1, most=365)),
             pending_retention=timedelta(days=reader.number("PENDING_RETENTION_DAYS", 30, least=1, most=3650)),
             sqlite_synchronous="NORMAL"
             if reader.choice("SQLITE_SYNCHRONOUS", "full", "normal") == "normal"
             else "FULL",
             outbox_lease=timedelta(seconds=reader.number("OUTBOX_LEASE_SECONDS", 30, least=1, most=3600)),
+            largest_import=reader.number("LARGEST_IMPORT_MB", 200, least=1, most=4000) * 1024 * 1024,
+            webhooks_to_private=reader.choice("WEBHOOKS_TO_PRIVATE", "off", "on") == "on",
             log_level=reader.choice("LOG_LEVEL", "info", "debug", "warning", "error"),
         )
         reader.refuse_unknown()
