@@ -14,12 +14,14 @@ from newsletter.cli import register_commands
 from newsletter.database import engine_options, newest_migration, prepare_engine
 from newsletter.domain.forms import FormTokens
 from newsletter.domain.links import Links
+from newsletter.domain.tickets import Tickets
 from newsletter.extensions import csrf, db, migrate
 from newsletter.keys import prepare_data_dir, signing_keys
 from newsletter.parts import Parts, join
 from newsletter.paths import MIGRATIONS, TEMPLATES
 from newsletter.settings import Settings
 from newsletter.version import __version__
+from newsletter.web.api import register_api
 from newsletter.web.assets import register_assets
 from newsletter.web.doors import doors
 from newsletter.web.embeds import embeds
@@ -30,6 +32,8 @@ from newsletter.web.languages import register_languages
 from newsletter.web.limiting import Limits
 from newsletter.web.mailbox import mailbox
 from newsletter.web.metrics import metrics
+from newsletter.web.operator import operator
+from newsletter.web.operator.session import register_sessions
 from newsletter.web.origins import register_origins
 from newsletter.web.proofs import Proofs
 from newsletter.web.public import public
@@ -69,6 +73,7 @@ def create_app(settings: Settings | None = None) -> Flask:
             settings=settings,
             links=Links(settings.secret_keys, settings.retired_keys),
             forms=FormTokens(settings.secret_keys),
+            tickets=Tickets(settings.secret_keys),
             newest_migration=newest_migration(),
         ),
     )
@@ -76,9 +81,11 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["newsletter.limits"] = Limits(settings)
     app.extensions["newsletter.proofs"] = Proofs(settings.secret_keys)
     app.extensions["newsletter.surges"] = Surges()
-    for blueprint in (public, embeds, doors, health, metrics, mailbox):
+    for blueprint in (public, embeds, doors, health, metrics, mailbox, operator):
         app.register_blueprint(blueprint)
+    register_api(app, settings)
     register_languages(app)
+    register_sessions(app, settings)
     register_guards(app, settings)
     register_origins(app)
     register_assets(app)

@@ -13,7 +13,7 @@ import flask_migrate
 import pytest
 from hypothesis import HealthCheck, settings
 
-from newsletter.cli import FIRST_LIST
+from newsletter.cli.serving import FIRST_LIST
 from newsletter.database import write_transaction
 from newsletter.extensions import db
 from newsletter.paths import MIGRATIONS

@@ -23,11 +23,19 @@ def suppress(session: Session, settings: Settings, now: datetime, identity: str,
 
 def which(session: Session, settings: Settings, identities: Collection[str]) -> set[str]:
     """Those of `identities` that are suppressed."""
+    return set(reasons(session, settings, identities))
+
+
+def reasons(session: Session, settings: Settings, identities: Collection[str]) -> dict[str, str]:
+    """Why those of `identities` are suppressed that are."""
     keys = (*settings.retired_keys, *settings.secret_keys)
     by_digest = {digest: identity for identity in identities for digest in digests(identity, keys)}
-    return {by_digest[row.digest] for row in _AMONG.rows(session, digests=sorted(by_digest))}
+    rows = _AMONG.rows(session, digests=sorted(by_digest))
+    return {by_digest[row.digest]: row.reason for row in rows}
 
 
 _SUPPRESSIONS = table_of(Suppression)
-_AMONG = Query(select(_SUPPRESSIONS.c.digest).where(among(_SUPPRESSIONS.c.digest, "digests")))
+_AMONG = Query(
+    select(_SUPPRESSIONS.c.digest, _SUPPRESSIONS.c.reason).where(among(_SUPPRESSIONS.c.digest, "digests"))
+)
 _ADD = Query(insert_missing(_SUPPRESSIONS), columns=("digest", "reason", "created_at"))

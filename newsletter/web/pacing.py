@@ -1,9 +1,8 @@
 """Answers that leave on a beat, so that their time tells nothing of what was found (law 5, checklist A7).
 
-The work before an answer is nearly the same for every address, but a mail that is put down or an address that is
-never written to makes a difference of a fraction of a millisecond, which two hundred patient requests can see.
-Whatever is done between two beats takes, to whoever waits for it, equally long.
-"""
+The work before an answer is nearly the same for every address, but a mail that is put down or an address that
+is never written to makes a difference of a fraction of a millisecond, which two hundred patient requests can
+see. Whatever is done between two beats takes, to whoever waits for it, equally long."""
 
 from __future__ import annotations
 

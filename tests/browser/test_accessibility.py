@@ -30,7 +30,9 @@ def is_clean(page: Page) -> None:
     assert found == []
 
 
-@pytest.mark.parametrize("path", ["/", "/lists/daily", "/embed/daily", "/lists/daily/embed", "/embed/none"])
+@pytest.mark.parametrize(
+    "path", ["/", "/lists/daily", "/embed/daily", "/lists/daily/embed", "/embed/none", "/api/v1/"]
+)
 def test_pages_of_the_service(embedded: Embedded, visit: Callable[..., Page], path: str) -> None:
     page = visit(embedded.url + path, size=PHONE)
     page.wait_for_load_state("networkidle")

@@ -63,7 +63,7 @@ def test_help_needs_no_data_directory(tmp_path: Path) -> None:
 
     assert done.returncode == 0
     assert not (tmp_path / "none").exists()
-    for command in ("init", "serve", "worker", "lists", "export", "db"):
+    for command in ("init", "serve", "worker", "lists", "export", "verify-export", "db"):
         assert f"  {command} " in done.stdout
 
 
@@ -76,7 +76,7 @@ def test_flask_knows_the_same_commands(tmp_path: Path) -> None:
         text=True,
     )
 
-    for command in ("init", "serve", "worker", "lists", "export", "db"):
+    for command in ("init", "serve", "worker", "lists", "export", "verify-export", "db"):
         assert f"  {command} " in done.stdout
 
 

@@ -32,6 +32,8 @@ from newsletter.mail.compose import Composer
 from newsletter.mail.worker import Worker
 from newsletter.parts import parts
 from newsletter.settings import Settings
+from newsletter.work import errands
+from newsletter.work.errands import run_once
 from tests.support.postgres import free_port
 from tests.support.smtp import Received, Sink
 
@@ -93,6 +95,10 @@ class Service:
         """What `newsletter worker --once` does."""
         settings = self.settings
         Worker(self.app, settings, Composer(settings, self.links), threading.Event()).run(once=True)
+
+    def work(self) -> None:
+        """What the worker does beside sending mail, until nothing is left."""
+        run_once(errands(self.app, self.settings), threading.Event())
 
     def mail_to(self, address: str = "ann@example.org") -> list[Received]:
         """All mail that an address got, what is due included."""
