@@ -12,13 +12,16 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.support import chromium
 from tests.support.embedding import Corner, Embedded, embedding, serving
 from tests.support.service import Service, environment
 from tests.support.smtp import Sink
 from tests.support.visitors import Visits, fresh_address, fresh_network
+
+# A busy machine is slow, not wrong.
+expect.set_options(timeout=20_000)
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +89,7 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
     visits = Visits(browser)
     yield visits
     cookies = [cookie for context in visits.contexts for cookie in context.cookies()]
+    visits.tell_frames()
     for context in visits.contexts:
         context.close()
     assert visits.complaints == []

@@ -121,7 +121,7 @@ def test_over_the_limit_the_further_step_is_taken_inside_the_frame(
 
     sign_up(form, email)
     if not script:
-        form.get_by_role("button", name="Continue").click()
+        form.get_by_role("button", name="Continue").press("Enter")
 
     expect(form.get_by_role("heading", name="Check your inbox")).to_be_visible()
     assert page.url == f"{strict.newspaper}/frame"

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from dataclasses import dataclass, field
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, FrameLocator, Locator, Page
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Error,
+    FrameLocator,
+    Locator,
+    Page,
+)  # fmt: skip
 
 PHONE, DESKTOP = (390, 844), (1280, 800)
 # Says aloud what the policy of a page forbade; in frames, too.
@@ -55,6 +64,13 @@ class Visits:
         if url is not None:
             page.goto(url)
         return page
+
+    def tell_frames(self) -> None:
+        """Print what stands in each frame: a failed test's report shows it, and Playwright's own does not."""
+        for frame in (frame for context in self.contexts for page in context.pages for frame in page.frames):
+            if frame.parent_frame is not None:
+                with contextlib.suppress(Error):  # a frame may be gone by now
+                    print(frame.url, frame.locator("body").inner_text(timeout=1000), sep="\n")
 
     def _heard(self, message: ConsoleMessage) -> None:
         if message.type == "error" and not message.text.startswith(_USUAL):
