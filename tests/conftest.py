@@ -101,9 +101,8 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def postgres_template(postgres: pg.Postgres, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The name of a migrated PostgreSQL database, to be copied."""
-    postgres.sql("CREATE DATABASE template_newsletter")
     folder = tmp_path_factory.mktemp("template-pg")
-    _migrate(Service(environment(folder, Sink(), postgres.url("template_newsletter")), Sink()))
+    _migrate(Service(environment(folder, Sink(), postgres.make("template_newsletter")), Sink()))
     return "template_newsletter"
 
 
@@ -120,9 +119,7 @@ def make_service(request: pytest.FixtureRequest, tmp_path: Path, sink: Sink) -> 
         else:
             template = request.getfixturevalue("postgres_template")
             server: pg.Postgres = request.getfixturevalue("postgres")
-            name = f"test_{next(_numbers)}"
-            server.sql(f"CREATE DATABASE {name} TEMPLATE {template}")
-            url = server.url(name)
+            url = server.make(f"test_{next(_numbers)}", template=template)
         return Service(environment(folder, sink, url) | environ, sink)
 
     return make

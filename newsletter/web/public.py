@@ -71,7 +71,7 @@ def take_sign_up(slug: str) -> Response | tuple[Response | str, int]:
     if mailing_list is None:
         raise NoSuchList
     speak_for(about(mailing_list), form.locale.data)
-    surges().note(verdict.level)
+    surges().note(verdict.level, datetime.now(UTC))
     if verdict.answer is Answer.WAIT:
         raise TooManyRequests(retry_after=verdict.seconds)
     if verdict.answer is Answer.STEP:

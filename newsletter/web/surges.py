@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from datetime import datetime, timedelta
 from typing import cast
 
 import structlog
@@ -10,18 +11,26 @@ from flask import current_app
 
 log = structlog.get_logger()
 
+# Sign-ups are answered side by side, and a surge may be one domain's: so a calm one between others tells
+# nothing. The surge is lower when nothing has told of its height for so long.
+_HOLD = timedelta(minutes=1)
+
 
 class Surges:
-    """Remembers, for this process, how high the surge was when it was last looked at."""
+    """Remembers, for this process, how high the surge is."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._level = 0
+        self._seen: datetime | None = None
 
-    def note(self, level: int) -> None:
+    def note(self, level: int, now: datetime) -> None:
         """Say what has changed. Each web process says it once."""
         with self._lock:
-            before, self._level = self._level, level
+            before = self._level
+            if level < before and self._seen is not None and now - self._seen < _HOLD:
+                return
+            self._level, self._seen = level, now
         if level > before:
             log.error("surge", height=level)
         elif before and not level:

@@ -89,7 +89,7 @@ def test_what_needs_a_database_says_that_there_is_none_yet(tmp_path: Path, comma
 def test_a_database_behind_the_migrations_is_named(service: Service, command: list[str]) -> None:
     service.write("UPDATE alembic_version SET version_num = '0000'")
 
-    line = _one_line(service.command(*command, check=False))
+    line = _one_line(service.as_process(*command, check=False))
     assert "newsletter db upgrade" in line
     assert "0000" in line
     assert service.client.get("/readyz").status_code == 503
@@ -97,21 +97,14 @@ def test_a_database_behind_the_migrations_is_named(service: Service, command: li
 
 def test_an_unreachable_database_is_named_without_its_password(tmp_path: Path) -> None:
     url = f"postgresql://me:s3cret@127.0.0.1:{free_port()}/news"
-    for command in (["init"], ["serve"], ["worker", "--once"], ["export", "daily"]):
+    for command in (["init"], ["serve"], ["export", "daily"]):
         line = _one_line(_run(*command, NEWSLETTER_DATA_DIR=str(tmp_path), NEWSLETTER_DATABASE_URL=url))
         assert "does not answer" in line
         assert "s3cret" not in line
 
 
 def test_a_bad_setting_stops_every_command(tmp_path: Path) -> None:
-    for command in (
-        ["init"],
-        ["serve"],
-        ["worker"],
-        ["export", "daily"],
-        ["lists", "show"],
-        ["db", "current"],
-    ):
+    for command in (["init"], ["serve"], ["lists", "show"], ["db", "current"]):
         line = _one_line(_run(*command, NEWSLETTER_DATA_DIR=str(tmp_path), NEWSLETTER_TRUSTED_PROXIES="many"))
         assert line.startswith("newsletter: NEWSLETTER_TRUSTED_PROXIES must be")
 
@@ -161,9 +154,11 @@ def test_a_list_that_cannot_be_made_or_found_is_one_line(on_sqlite: Service, arg
 def test_a_port_that_is_taken_is_one_line(on_sqlite: Service) -> None:
     with on_sqlite.served() as url:
         assert "cannot listen" in _one_line(
-            on_sqlite.command("serve", "--port", url.rpartition(":")[2], check=False)
+            on_sqlite.as_process("serve", "--port", url.rpartition(":")[2], check=False)
         )
-    assert "cannot listen" in _one_line(on_sqlite.command("serve", "--host", "nosuch.invalid", check=False))
+    assert "cannot listen" in _one_line(
+        on_sqlite.as_process("serve", "--host", "nosuch.invalid", check=False)
+    )
 
 
 def test_serve_answers_with_the_front_page_and_its_health(service: Service) -> None:

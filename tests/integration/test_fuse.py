@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 
@@ -32,15 +34,17 @@ def fused(request: pytest.FixtureRequest, make_service: Callable[..., Service]) 
 
 
 def bomb(service: Service, victims: int, *, start: int = 0, domain: str = "gmail.com") -> list[int]:
-    """Sign up one victim after the other, each from a network of its own."""
-    return [
-        service.client.post(
+    """Sign up victims, each from a network of its own, eight at a time: each answer waits for its beat."""
+
+    def sign_up(number: int) -> int:
+        return service.client.post(
             URL,
             data={"email": f"victim{number}@{domain}"},
             environ_base={"REMOTE_ADDR": f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"},
         ).status_code
-        for number in range(start, start + victims)
-    ]
+
+    with ThreadPoolExecutor(8) as machines:
+        return list(machines.map(sign_up, range(start, start + victims)))
 
 
 def test_a1_a_thousand_victims_from_a_thousand_networks_blow_the_fuse(
@@ -48,11 +52,12 @@ def test_a1_a_thousand_victims_from_a_thousand_networks_blow_the_fuse(
 ) -> None:
     answers = bomb(fused, 1000)
 
-    assert answers == [200] * 60 + [429] * 940
+    assert Counter(answers) == {200: 60, 429: 940}
     assert fused.counts()["outbox"] == 60
     events = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
     alarms = [event["height"] for event in events if event["event"] == "surge"]
-    assert alarms == [1, 2, 3, 4]
+    assert alarms == sorted(set(alarms))  # eight answers at a time: it may grow by more than one
+    assert alarms[-1] == HIGHEST_LEVEL
 
     figures = fused.client.get("/metrics").text
     assert "newsletter_surge_height 4.0" in figures
@@ -101,7 +106,7 @@ def test_a1_machines_that_press_the_button_are_let_in_a_few_at_a_time(fused: Ser
 def test_a1_one_domain_in_a_surge_asks_a_step_of_its_own_alone(fused: Service) -> None:
     answers = bomb(fused, 30, domain="company.example")
 
-    assert answers == [200] * 20 + [429] * 10
+    assert Counter(answers) == {200: 20, 429: 10}
     assert bomb(fused, 5, start=100, domain="gmail.com") == [200] * 5
     assert bomb(fused, 5, start=200, domain="elsewhere.example") == [200] * 5
 

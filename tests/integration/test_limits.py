@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -131,15 +133,17 @@ def test_a2_a_wider_network_has_a_limit_of_its_own(limited: Service) -> None:
 
 
 def test_a2_five_thousand_addresses_of_one_64_are_one_network(limited: Service) -> None:
-    answers: dict[int, int] = {}
-    for number in range(5000):
-        response = limited.client.post(
+    def sign_up(number: int) -> int:
+        return limited.client.post(
             "/lists/daily/subscriptions",
             data={"email": f"u{number}@gmail.com"},
             environ_base={"REMOTE_ADDR": f"2001:db8:1:2::{number:x}"},
             headers={"Accept": "application/json"},
-        )
-        answers[response.status_code] = answers.get(response.status_code, 0) + 1
+        ).status_code
+
+    # Eight at a time: each answer waits for its beat.
+    with ThreadPoolExecutor(8) as visitors:
+        answers = Counter(visitors.map(sign_up, range(5000)))
 
     assert answers == {202: 3, 429: 4997}
     assert limited.counts()["subscribers"] == limited.counts()["outbox"] == 3

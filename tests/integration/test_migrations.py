@@ -31,7 +31,7 @@ def test_down_and_up_again_leaves_a_database_that_works(service: Service) -> Non
         flask_migrate.downgrade(directory=str(MIGRATIONS), revision="base")
         assert set(inspect(db.engine).get_table_names()) <= {"alembic_version"}
         flask_migrate.upgrade(directory=str(MIGRATIONS))
-    service.command("init")
+    service.as_process("init")
     service.confirmed("ann@example.org")
 
     assert service.states() == {"ann@example.org": "confirmed"}

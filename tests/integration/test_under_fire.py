@@ -65,7 +65,7 @@ def test_s6_killing_the_worker_again_and_again_loses_no_mail_and_doubles_only_th
     make_service: Callable[..., Service], kind: str
 ) -> None:
     service = make_service(kind, NEWSLETTER_OUTBOX_LEASE_SECONDS="1")
-    addresses = [f"u{number}@example.org" for number in range(80)]
+    addresses = [f"u{number}@example.org" for number in range(50)]
     chance = random.Random(8)
     # The relay takes its time over the answer, so that some kills fall between its yes and our commit.
     service.sink.on_data = lambda _mail: time.sleep(chance.uniform(0, 0.02))

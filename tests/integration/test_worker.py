@@ -254,7 +254,7 @@ def test_sigterm_finishes_the_message_in_hand_and_gives_the_rest_back(service: S
 
 def test_once_ends_when_nothing_is_due(service: Service) -> None:
     service.sign_up()
-    done = service.command("worker", "--once")
+    done = service.as_process("worker", "--once")
 
     assert done.returncode == 0
     assert service.statuses() == ["sent"]
@@ -263,7 +263,7 @@ def test_once_ends_when_nothing_is_due(service: Service) -> None:
 def test_once_with_a_dead_relay_fails_with_one_line(on_sqlite: Service) -> None:
     on_sqlite.sign_up()
     on_sqlite.sink.stop()
-    done = on_sqlite.command("worker", "--once", check=False)
+    done = on_sqlite.as_process("worker", "--once", check=False)
 
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1].startswith("newsletter: ")

@@ -34,7 +34,7 @@ def test_every_command_of_the_readme_works(make_service: Callable[..., Service])
             if program == "make":
                 assert re.search(rf"^{arguments[0]}:", (ROOT / "Makefile").read_text(), re.MULTILINE), line
             elif program.endswith("newsletter"):
-                service.command(*arguments)
+                service.as_process(*arguments)
             else:
                 subprocess.run([program, "-sSf", *arguments], check=True, capture_output=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from apispec import APISpec
 from flask import Blueprint, Flask, Response, json, render_template, request
@@ -18,22 +19,25 @@ _CODE = re.compile(r"`([^`]+)`")
 def register_reference(app: Flask, spec: APISpec) -> None:
     """Serve the document, and the page."""
     reference = Blueprint("api_reference", __name__, url_prefix=PREFIX)
-    document = spec.to_dict()
-    body = json.dumps(document, indent=1, ensure_ascii=False)
-    calls = chapters(json.loads(body))
-    about = document["info"]["description"]
     app.add_template_filter(_with_code, "code")
+
+    @cache
+    def document() -> str:
+        """Written when it is first asked for: commands start without it."""
+        return json.dumps(spec.to_dict(), indent=1, ensure_ascii=False)
 
     @reference.get("/openapi.json")
     def openapi() -> Response:
         """The document."""
-        return _kept(Response(body, content_type="application/json"))
+        return _kept(Response(document(), content_type="application/json"))
 
     @reference.get("/")
     def page() -> Response:
         """The page."""
         speak("en")
-        return _kept(Response(render_template("api/reference.html", chapters=calls, about=about)))
+        read = json.loads(document())
+        about = read["info"]["description"]
+        return _kept(Response(render_template("api/reference.html", chapters=chapters(read), about=about)))
 
     app.register_blueprint(reference)
 
