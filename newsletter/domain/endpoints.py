@@ -21,6 +21,8 @@ _IPV6_UNICAST = ipaddress.IPv6Network("2000::/3")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 # Not for everybody, though Python may say otherwise: RFC 6890 §2.2.2, RFC 7526.
 _SPECIAL = (ipaddress.IPv4Network("192.0.0.0/24"), ipaddress.IPv4Network("192.88.99.0/24"))
+# Where clouds keep the keys of their machines, outside of what is local to a link.
+_KEYS_OF_CLOUDS = (ipaddress.IPv6Network("fd00:ec2::/32"), ipaddress.IPv4Network("100.100.100.200"))
 _SHARED = ipaddress.IPv4Network("100.64.0.0/10")
 
 NO_PRIVATE = "it leads to a private network, which NEWSLETTER_WEBHOOKS_TO_PRIVATE=on would allow"
@@ -142,6 +144,8 @@ def _is_private(address: IPv4Address | IPv6Address) -> bool:
     if address.is_loopback:
         return True
     if address.is_link_local or address.is_multicast or address.is_unspecified or address.is_reserved:
+        return False
+    if any(address in network for network in _KEYS_OF_CLOUDS):
         return False
     if isinstance(address, IPv6Address):
         return address in ipaddress.IPv6Network("fc00::/7")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import hashlib
 import io
@@ -338,6 +339,31 @@ def test_an_error_of_the_database_midway_is_an_error_and_no_end(service: Service
         list(stream(service, request, export_id))
 
     assert _manifest(service, export_id) is None
+
+
+def _as_csv(data: bytes) -> None:
+    list(csv.reader(io.StringIO(data.decode(), newline=""), strict=True))
+
+
+def _as_json_lines(data: bytes) -> None:
+    [json.loads(line) for line in data.splitlines()]
+
+
+@pytest.mark.parametrize(("form", "read"), [(Format.CSV, _as_csv), (Format.JSONL, _as_json_lines)])
+def test_what_fails_midway_ends_in_a_way_that_no_reader_takes_for_an_end(
+    make_service: Callable[..., Service], form: Format, read: Callable[[bytes], None]
+) -> None:
+    service = make_service("postgresql")
+    insert_many(service, 20_000)
+    request = ExportRequest(list_id=list_id(service), format=form)
+    chunks = stream(service, request, begin(service, request))
+    got = [next(chunks)]
+    _end_backend(service)
+    with pytest.raises(DBAPIError):
+        got.extend(chunks)
+
+    with pytest.raises((csv.Error, json.JSONDecodeError)):
+        read(b"".join(got))
 
 
 def test_exports_are_found_by_those_who_see_their_lists(service: Service) -> None:

@@ -54,6 +54,14 @@ class Format(StrEnum):
             return "text/csv; charset=utf-8"
         return {Format.SQLITE: "application/vnd.sqlite3"}.get(self, "application/jsonl")
 
+    @property
+    def cut_short(self) -> bytes:
+        """What is written after the last whole row of an export that fails: nobody reads it as a row. A
+        compressed file and a database lack their end anyway."""
+        if self is Format.SQLITE:
+            return b""
+        return b'"This export was cut short' if self.is_csv else b'{"This export was cut short'
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExportRequest:

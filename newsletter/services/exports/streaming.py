@@ -1,5 +1,6 @@
-"""An export's bytes. Where they end early, for whatever reason, nothing says that they are whole: the proof
-is kept only after whoever reads has taken the last byte and asked for more.
+"""An export's bytes. Where they end early, for whatever reason, nothing says that they are whole: they
+break off in a way that no reader takes for an end, and the proof is kept only after whoever reads has taken
+the last byte and asked for more.
 
 It opens connections of its own, and commits: what is streamed outlives the request that asked for it.
 """
@@ -54,10 +55,16 @@ def stream_export(
         closing(_pieces(connection, settings, export_id, request)) as pieces,
     ):
         data = counted(pieces)
-        for chunk in _chunks(_squeezed(data) if request.gzip else data):
-            digest.update(chunk)
-            size += len(chunk)
-            yield chunk
+        try:
+            for chunk in _chunks(_squeezed(data) if request.gzip else data):
+                digest.update(chunk)
+                size += len(chunk)
+                yield chunk
+        except Exception:
+            # Servers end a response that fails midway as if it were whole: so the file must not look it.
+            if size and request.format.cut_short and not request.gzip:
+                yield request.format.cut_short
+            raise
     with Session(engine) as session, write_transaction(session):
         records.finish(session, export_id, clock(), rows=rows, size=size, sha256=digest.hexdigest())
 
