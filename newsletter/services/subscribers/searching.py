@@ -43,7 +43,7 @@ from newsletter.queries import Query, among
 
 _FEW = 5000  # as many candidates of the index are sorted
 _FIRST_LOOK = 1000
-_FURTHER_LOOKS = (5000, 20_000)
+_FURTHER_LOOKS = (2000, 4000)
 _LONGEST_NEEDLE = 600
 _TRIGRAM = 3
 _END = UUID(int=2**128 - 1)  # after every id
