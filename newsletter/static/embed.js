@@ -56,9 +56,11 @@ class NewsletterSignup extends HTMLElement {
     if (this.#stale) this.#refresh();
   }
 
-  attributeChangedCallback(_name, before, after) {
+  attributeChangedCallback(name, before, after) {
     this.#stale ||= before !== after;
-    if (this.#stale && this.isConnected) this.#refresh();
+    // "Check your inbox" stays until somebody wants the form again.
+    const keeps = name !== "list" && this.#box?.querySelector("[part=message]");
+    if (this.#stale && this.isConnected && !keeps) this.#refresh();
   }
 
   async #refresh() {
@@ -141,6 +143,7 @@ class NewsletterSignup extends HTMLElement {
       this.#box.replaceChildren(form);
       form.elements.email.focus();
       form.elements.email.select();
+      if (this.#stale) this.#refresh();
     };
     const confirmed = () => {
       this.#say(texts.confirmed_title, make("p", { part: "message-text" }, texts.confirmed_text));

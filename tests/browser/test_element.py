@@ -110,6 +110,22 @@ def test_a_reader_who_mistyped_goes_back_to_the_form(
     assert embedded.state_of(email) == "pending"
 
 
+def test_check_your_inbox_stays_whatever_the_host_changes_until_the_form_is_wanted_again(
+    embedded: Embedded, visit: Callable[..., Page], email: str
+) -> None:
+    page = visit(embedded.newspaper)
+    form = form_on(page, "element")
+    sign_up(form, email)
+    expect(form.get_by_role("heading", name="Check your inbox")).to_be_visible()
+
+    page.evaluate("document.querySelector('newsletter-signup').setAttribute('button', 'Get it')")
+    expect(form.get_by_role("heading", name="Check your inbox")).to_be_visible()
+    form.get_by_role("button", name="Use another address").click()
+
+    expect(form.get_by_role("button", name="Get it")).to_be_visible()
+    expect(form.get_by_role("textbox", name="Your email address")).to_have_value(email)
+
+
 def test_over_the_limit_the_element_takes_the_further_step_by_itself(
     strict: Embedded, crowded: str, visit: Callable[..., Page], email: str
 ) -> None:
