@@ -50,7 +50,7 @@ class Postgres:
         """Start the server, or start it again."""
         options = (
             f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1 -c max_connections=200 "
-            "-c fsync=off -c full_page_writes=off -c synchronous_commit=off -c autovacuum=off"
+            "-c fsync=off -c full_page_writes=off -c autovacuum=off"
         )
         self._run(
             "pg_ctl", "-D", f"{self.folder}/data", "-l", f"{self.folder}/log", "-o", options, "-w", "start"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import signal
@@ -168,15 +169,18 @@ class Service:
 
     def command(self, *arguments: str, check: bool = True, **environ: str) -> Done:
         """Run `newsletter …` in this process, where nothing depends on its being one of its own."""
-        app = create_app(Settings.from_environment(self.environ | environ)) if environ else self.app
-        code, umask = 0, os.umask(0o022)
+        def make() -> Flask:
+            return create_app(Settings.from_environment(self.environ | environ)) if environ else self.app
+
+        code, umask, handlers = 0, os.umask(0o022), logging.root.handlers[:]
         with CliRunner().isolation() as (out, err, _):
             try:
-                run(lambda: group(lambda: app).main(list(arguments), prog_name="newsletter"))
+                run(lambda: group(make).main(list(arguments), prog_name="newsletter"))
             except SystemExit as end:
                 code = int(end.code or 0)
             finally:
                 os.umask(umask)
+                logging.root.handlers[:] = handlers
         written = [stream.getvalue().decode().replace("\r\n", "\n") for stream in (out, err)]
         done = Done(arguments, code, *written)
         if check:
