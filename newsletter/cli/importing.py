@@ -4,14 +4,17 @@ needs none; what it stores, and how, is the same."""
 from __future__ import annotations
 
 import csv
+import signal
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
 import click
 from flask.cli import with_appcontext
+from sqlalchemy.exc import SQLAlchemyError
 
 from newsletter.cli.common import CommandError, check_database, find_list, progress
 from newsletter.database import write_transaction
@@ -20,6 +23,7 @@ from newsletter.models import ImportState
 from newsletter.parts import parts
 from newsletter.services.access import COMMAND_LINE
 from newsletter.services.importing import (
+    HasEnded,
     ImportView,
     Look,
     Options,
@@ -30,11 +34,12 @@ from newsletter.services.importing import (
     find_import,
     look,
     refusals,
+    spooled,
     start_import,
 )
 from newsletter.services.importing.imports import CHUNK, ENDED
 from newsletter.services.importing.options import DELIMITERS, ENCODINGS
-from newsletter.services.importing.running import Claimed
+from newsletter.services.importing.running import Claimed, cancelled
 from newsletter.work.imports import carry_out, claim_own
 
 _SHOWN = 20  # refused rows on a terminal
@@ -88,18 +93,16 @@ def import_command(
     mailing_list = find_list(slug)
     session = db.session()
     now = datetime.now(UTC)
-    with write_transaction(session):
+    with spooled(parts().settings, _read(file)) as stored, write_transaction(session):
         # In one transaction, so that no worker takes it from us.
-        import_id = create_import(
-            session, parts().settings, now, COMMAND_LINE, mailing_list.id, file.name, _read(file)
-        )
+        import_id = create_import(session, now, COMMAND_LINE, mailing_list.id, file.name, stored)
         seen = look(
             session, import_id, encoding=encoding, delimiter=_BY_WORD.get(delimiter or "", delimiter),
             header=False if no_header else None,
         )  # fmt: skip
         options = seen.options(
             mapping=seen.mapping | dict(map(_pair, maps)), statement=statement, ask_per_hour=ask_per_hour,
-            locale=locale, **({"safe": True} if safe else {}),
+            locale=locale, by_command=True, **({"safe": True} if safe else {}),
         )  # fmt: skip
         (check_import if dry_run else start_import)(session, now, COMMAND_LINE, import_id, options)
         claimed = claim_own(session, parts().settings, import_id)
@@ -140,20 +143,44 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _carry_out(claimed: Claimed) -> None:
     try:
-        carry_out(
-            db.engine,
-            parts().settings,
-            claimed,
-            threading.Event(),
-            lambda rows: progress(f"{rows:,} rows read"),
-        )
-    except KeyboardInterrupt:
-        with write_transaction(db.session()):
-            cancel_import(db.session(), datetime.now(UTC), COMMAND_LINE, claimed.id)
+        with _ended_by_signals():
+            carry_out(
+                db.engine,
+                parts().settings,
+                claimed,
+                threading.Event(),
+                lambda rows: progress(f"{rows:,} rows read"),
+            )
+    except BaseException:
+        # No worker goes on with it: see `Options.by_command`.
+        _call_off(claimed)
         raise
     finally:
         progress(None)
     db.session.rollback()
+
+
+def _call_off(claimed: Claimed) -> None:
+    session, now = db.session(), datetime.now(UTC)
+    with suppress(HasEnded, SQLAlchemyError), write_transaction(session):
+        cancel_import(session, now, COMMAND_LINE, claimed.id)
+        cancelled(session, now, claimed)
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Let the end of the terminal, and `kill`, end the work as Ctrl-C does; but what is ignored, as nohup
+    does it, stays so."""
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                before[number] = signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _say_how(seen: Look, options: Options) -> None:
@@ -180,6 +207,7 @@ def _report(done: ImportView, *, dry_run: bool) -> None:
         (report["demoted"], "confirmed in the file, pending here for want of a statement"),
         (report["asked"], "asked to confirm, one after the other"),
         (report["refused"], "refused"),
+        (report["overruled"], "of them because another row of the address says that it left"),
     ):
         if number:
             click.echo(f"{number:,} {said}")

@@ -13,6 +13,7 @@ from typing import Any
 LONGEST_NAME = 200
 LONGEST_ATTRIBUTES = 10_000  # characters, as JSON
 _DEEPEST = 5
+_as_json = json.JSONEncoder(ensure_ascii=False).encode  # made once: files bring a million of them
 _BARRED = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
@@ -22,7 +23,7 @@ class ProfileError(ValueError):
 
 def is_one_line(text: str) -> bool:
     """Whether a text has no line breaks, other control characters or halves of characters."""
-    return not any(unicodedata.category(character) in _BARRED for character in text)
+    return text.isprintable() or not any(unicodedata.category(character) in _BARRED for character in text)
 
 
 def parse_name(typed: str | None) -> str | None:
@@ -41,7 +42,7 @@ def check_attributes(attributes: object) -> dict[str, Any]:
     if not isinstance(attributes, dict):
         raise ProfileError('attributes are a JSON object such as {"city": "Basel"}')
     _check(attributes, 0)
-    if len(json.dumps(attributes, ensure_ascii=False)) > LONGEST_ATTRIBUTES:
+    if len(_as_json(attributes)) > LONGEST_ATTRIBUTES:
         raise ProfileError(f"attributes have at most {LONGEST_ATTRIBUTES} characters, as JSON")
     return attributes
 

@@ -108,6 +108,20 @@ def test_an_upload_sent_twice_with_a_key_is_one_import(service: Service) -> None
     assert service.one("SELECT count(*) FROM imports") == 1
 
 
+def test_of_an_import_that_is_done_the_asks_can_be_cancelled(service: Service) -> None:
+    call = caller(service)
+    where = upload(call)["self"]
+    call.post(f"{where}/start", json={"ask_per_hour": 1})
+    service.work()
+
+    cancelled = call.post(f"{where}/cancel")
+
+    assert (cancelled.status_code, cancelled.get_json()["state"]) == (202, "done")
+    assert cancelled.get_json()["report"]["asks_cancelled"] == 2
+    assert set(service.statuses()) == {"cancelled"}
+    assert problem(call.post(f"{where}/cancel"), 409)["code"] == "not_now"
+
+
 def test_a_cancelled_import_stays_so(service: Service) -> None:
     call = caller(service)
     where = upload(call)["self"]

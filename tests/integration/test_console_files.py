@@ -119,6 +119,33 @@ def test_a_file_is_checked_and_then_brought_in(service: Service, owner: Console)
     ]
 
 
+def test_a_column_that_may_say_who_left_must_be_chosen(service: Service, owner: Console) -> None:
+    uploaded = upload(owner, b"email,Opted out\nann@example.org,yes\n").location
+    page = owner.get(uploaded).text
+    fields = fields_of(page)
+    assert "may say who left" in page
+    assert fields["column-1"] == ""
+
+    assert "must not be passed over" in owner.post(f"{uploaded}/check", **fields).text
+    assert owner.post(f"{uploaded}/check", **fields | {"column-1": "ignore"}).status_code == 303
+
+
+def test_who_was_not_asked_yet_need_not_be(service: Service, owner: Console) -> None:
+    uploaded = upload(owner, FILE.encode()).location
+    owner.post(f"{uploaded}/check", **fields_of(owner.get(uploaded).text) | {"ask_per_hour": "1"})
+    service.work()
+    owner.post(f"{uploaded}/start")
+    service.work()
+    assert "2 of them still wait to be asked" in owner.get(uploaded).text
+
+    owner.post(f"{uploaded}/cancel")
+    page = owner.get(uploaded).text
+
+    assert set(service.statuses()) == {"cancelled"}
+    assert "Who was not asked yet is not asked any more." in page
+    assert "still wait" not in page
+
+
 def test_refused_rows_can_be_had_as_a_file_that_no_spreadsheet_runs(service: Service, owner: Console) -> None:
     content = "email\r\n=cmd@\r\n@\r\nbob\r\nann@example.org\r\n"
     uploaded = upload(owner, content.encode()).location

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 
 from newsletter.database import write_transaction
@@ -9,8 +11,9 @@ from newsletter.domain.lifecycle import IMPORTS, State
 from newsletter.extensions import db
 from newsletter.models import ImportState
 from newsletter.services.access import COMMAND_LINE
-from newsletter.services.importing import start_import
+from newsletter.services.importing import HasEnded, cancel_import, start_import
 from newsletter.services.suppress import suppress
+from tests.support.api import add_list
 from tests.support.importing import STATED, found, imported, looked_at, reasons, started, uploaded
 from tests.support.service import Service, now
 
@@ -168,6 +171,45 @@ def test_pending_people_are_asked_so_many_an_hour(service: Service) -> None:
     assert [mail.recipient for mail in service.sink.mails] == [
         f"u{number}@example.org" for number in range(5)
     ]
+
+
+def _due(service: Service) -> list[float]:
+    """When each confirmation is due, in hours from the first."""
+    rows = service.rows("SELECT next_attempt_at FROM outbox WHERE status = 'queued' ORDER BY 1")
+    moments = [datetime.fromisoformat(str(moment)) for (moment,) in rows]
+    return [round((moment - moments[0]).total_seconds() / 3600, 2) for moment in moments]
+
+
+def test_the_asks_of_a_second_import_into_a_list_come_after_those_of_the_first(service: Service) -> None:
+    add_list(service, "sport")
+    for letter in "ab":
+        imported(service, f"email\n{letter}1@example.org\n{letter}2@example.org\n", ask_per_hour=2)
+    assert _due(service) == [0, 0.5, 1, 1.5]
+
+    imported(service, "email\nc@example.org\n", slug="sport", ask_per_hour=2)
+
+    assert _due(service) == [0, 0, 0.5, 1, 1.5]
+
+
+def test_cancelling_an_import_that_is_done_ends_its_asks_but_not_those_that_readers_asked_for(
+    service: Service,
+) -> None:
+    file = "email\n" + "".join(f"u{number}@example.org\n" for number in range(4))
+    done = imported(service, file, ask_per_hour=1)
+    imported(service, "email\nother@example.org\n", ask_per_hour=1)
+    service.send_mail()
+    service.sign_up("u2@example.org")
+
+    with service.app.app_context(), write_transaction(db.session()):
+        cancel_import(db.session(), now(), COMMAND_LINE, done.id)
+    service.send_mail()
+
+    assert [mail.recipient for mail in service.sink.mails] == ["u0@example.org", "u2@example.org"]
+    assert sorted(service.statuses()) == ["cancelled", "cancelled", "queued", "sent", "sent"]
+    assert found(service, done.id).report["asks_cancelled"] == 2
+    assert found(service, done.id).state is ImportState.DONE
+    with service.app.app_context(), pytest.raises(HasEnded, match="ended already"):
+        cancel_import(db.session(), now(), COMMAND_LINE, done.id)
 
 
 def test_who_signs_up_meanwhile_does_not_wait_for_the_turn_that_the_import_gave_them(

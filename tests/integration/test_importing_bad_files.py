@@ -16,7 +16,17 @@ from newsletter.models import ImportState
 from newsletter.services.importing import ImportFault, Options
 from newsletter.services.importing.options import Form
 from newsletter.services.importing.reading import Bad, rows
-from tests.support.importing import STATED, imported, looked_at, reasons, refused, started, uploaded
+from tests.support.importing import (
+    STATED,
+    found,
+    imported,
+    looked_at,
+    reasons,
+    refused,
+    start,
+    started,
+    uploaded,
+)
 from tests.support.service import Service
 
 NAMES = "SELECT name FROM subscribers ORDER BY address"
@@ -249,11 +259,115 @@ def test_json_of_wrong_types_is_refused_row_by_row(service: Service) -> None:
     assert [one.line for one in refused(service, import_id)] == list(range(2, len(lines) + 1))
 
 
-def test_keys_that_only_later_objects_have_are_counted_and_told(service: Service) -> None:
+def test_keys_that_only_later_objects_have_are_columns_as_well(service: Service) -> None:
     lines = [f'{{"email": "u{number}@example.org"}}' for number in range(300)]
-    done = imported(service, "\n".join([*lines, '{"email": "z@example.org", "plan": "gold"}']))
+    import_id = uploaded(service, "\n".join([*lines, '{"email": "z@example.org", "plan": "gold"}']))
 
-    assert done.report["ignored"] == {"plan": 1}
+    assert looked_at(service, import_id).mapping == {"email": "email", "plan": "attribute:plan"}
+
+
+@pytest.mark.parametrize("key", ["state", "Status", "unsubscribed_at"])
+def test_who_left_by_a_key_that_only_a_late_object_has_has_left(on_sqlite: Service, key: str) -> None:
+    value = "2026-01-31" if key.endswith("at") else "unsubscribed"
+    lines = [f'{{"email": "u{number}@example.org"}}' for number in range(40_000)]  # more than a megabyte
+    lines += [json.dumps({"email": "gone@example.org", key: value})]
+
+    imported(on_sqlite, "\n".join(lines), statement=STATED)
+
+    assert on_sqlite.states()["gone@example.org"] == "unsubscribed"
+
+
+def test_keys_beyond_those_that_are_taken_are_counted_and_told(service: Service) -> None:
+    lines = [json.dumps({"email": f"u{number}@example.org"}) for number in range(300)]
+    lines += [json.dumps({"email": f"v{number}@example.org", f"k{number}": 1}) for number in range(210)]
+
+    done = imported(service, "\n".join(lines))
+
+    assert len(done.report["ignored"]) == 11
+
+
+_FORGOTTEN = {
+    "csv": ("email,status\nann@example.org,unsubscribed\n", {"email": "email"}),
+    "jsonl": ('{"email":"ann@example.org","unsubscribed_at":"2026-01-31"}', {"email": "email"}),
+    "a yes or no": ("email,Opted out\nann@example.org,yes\n", None),
+    "two of a kind": ("email,state,status\nann@example.org,confirmed,unsubscribed\n", None),
+}
+
+
+@pytest.mark.parametrize(("data", "mapping"), _FORGOTTEN.values(), ids=_FORGOTTEN)
+def test_a_column_that_may_say_who_left_is_not_passed_over(
+    on_sqlite: Service, data: str, mapping: dict[str, str] | None
+) -> None:
+    import_id = uploaded(on_sqlite, data)
+    seen = looked_at(on_sqlite, import_id)
+    mapping = mapping or seen.mapping
+
+    with pytest.raises(ImportFault, match=r"may say who left.*state, subscribed, unsubscribed_at"):
+        start(on_sqlite, import_id, seen.options(mapping=mapping))
+    forgotten = {column: "ignore" for column in seen.columns if column not in mapping}
+    start(on_sqlite, import_id, seen.options(mapping=mapping | forgotten))
+    on_sqlite.work()
+
+    assert on_sqlite.states() == {"ann@example.org": "pending"}
+
+
+def test_what_the_whole_file_told_is_known_after_a_check_as_well(on_sqlite: Service) -> None:
+    lines = [json.dumps({"email": f"u{number}@example.org"}) for number in range(300)]
+    data = "\n".join([*lines, '{"email": "J\u00f6rg@example.org", "state": "unsubscribed"}'])
+    import_id = started(on_sqlite, data.encode("cp1252"), checks=True)
+    on_sqlite.work()
+
+    seen = looked_at(on_sqlite, import_id)
+
+    assert (seen.encoding, seen.columns) == ("cp1252", ("email", "state"))
+    with pytest.raises(ImportFault, match="'state' may say who left"):
+        start(on_sqlite, import_id, seen.options(mapping={"email": "email"}))
+
+
+def test_of_several_rows_of_one_address_the_one_that_leaves_counts(service: Service) -> None:
+    import_id = started(
+        service,
+        "email,state\na@example.org,confirmed\nA@EXAMPLE.org,unsubscribed\nb@example.org,bounced\n"
+        "b@example.org,pending\nc@example.org,unsubscribed\nc@example.org,complained\nd@example.org,\n"
+        "d@example.org,confirmed\n",
+        statement=STATED,
+    )
+    service.work()
+
+    assert service.states() == {
+        "A@example.org": "unsubscribed", "b@example.org": "bounced", "c@example.org": "complained",
+        "d@example.org": "confirmed",
+    }  # fmt: skip
+    report = found(service, import_id).report
+    assert (report["refused"], report["overruled"]) == (4, 3)
+    assert reasons(service, import_id) == {
+        2: "the address is in line 3 as well, which says that it left",
+        5: "the address is in line 4 as well, which says that it left",
+        6: "the address is in line 7 as well, which says that it left",
+        9: "the address is in line 8 already",
+    }
+
+
+@pytest.mark.parametrize("levels", [7, 400, 960])
+def test_attributes_that_are_nested_deeply_are_refused(service: Service, levels: int) -> None:
+    deep = '{"a":' * levels + "1" + "}" * levels
+    lines = ['{"email":"b@example.org"}', f'{{"email":"a@example.org","attributes":{deep}}}']
+    import_id = started(service, "\n".join(lines))
+    service.work()
+
+    assert "nested too deeply" in reasons(service, import_id)[2]
+
+
+def test_attributes_are_what_the_form_for_them_takes_as_well(service: Service) -> None:
+    lines = [
+        json.dumps({"email": "a@example.org", "attributes": {"x": "y" * 10_000}}),
+        json.dumps({"email": "b@example.org", "attributes": {"x": "y\nz"}}),
+    ]
+    import_id = started(service, "\n".join(lines))
+    service.work()
+
+    assert "10000 characters" in reasons(service, import_id)[1]
+    assert "line breaks" in reasons(service, import_id)[2]
 
 
 def test_keys_and_cells_that_no_database_could_store_do_no_harm(service: Service) -> None:

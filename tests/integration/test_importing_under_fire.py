@@ -8,8 +8,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -20,8 +22,11 @@ from newsletter.extensions import db
 from newsletter.models import ImportState
 from newsletter.services.access import COMMAND_LINE
 from newsletter.services.importing import ImportFault, cancel_import, start_import
+from newsletter.services.subscribers import erase
 from newsletter.work.imports import RunImports, carry_out, claim_own
-from tests.support.importing import STATED, found, imported, started, uploaded
+from tests.support.api import add_list
+from tests.support.importing import STATED, found, imported, looked_at, start, started, uploaded
+from tests.support.people import Person, add_people
 from tests.support.service import Service, eventually, now, process_environment
 
 MANY = 40_000
@@ -131,30 +136,111 @@ def test_cancelling_while_a_statement_runs_ends_it_within_a_second_or_so(
 ) -> None:
     service = make_service("postgresql")
     import_id = started(service, _file(10), statement=STATED)
-    with service.app.app_context(), db.engine.connect() as other:
-        # Somebody else is adding one of these people, and takes long.
-        other.execute(
-            text(
-                "INSERT INTO subscribers (id, address, identity, search, locale, attributes, created_at) "
-                "VALUES (gen_random_uuid(), 'u5@example.org', 'u5@example.org', '', 'en', '{}', now())"
-            )
-        )
+    with _somebody_adding(service, "u5@example.org"):
         worker = threading.Thread(target=service.work)
         worker.start()
-        eventually(
-            lambda: service.one(
-                "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'"
-            )
-        )
+        _until_it_waits(service)
         began = time.monotonic()
         _cancel(service, import_id)
         worker.join(timeout=10)
         took = time.monotonic() - began
-        other.rollback()
 
     assert took < 2.5
     assert found(service, import_id).state is ImportState.CANCELLED
     assert service.counts()["subscribers"] == 0
+
+
+def test_somebody_who_is_erased_while_a_file_that_has_them_is_stored_comes_in_anew(
+    make_service: Callable[..., Service],
+) -> None:
+    service = make_service("postgresql")
+    add_list(service, "sport")
+    (theirs,) = add_people(service, [Person("a@example.org")], "sport")
+    import_id = started(service, "email\na@example.org\nu5@example.org\n", statement=STATED)
+    with _somebody_adding(service, "u5@example.org"):
+        worker = threading.Thread(target=service.work)
+        worker.start()
+        _until_it_waits(service)
+        # The person was seen as known by now, and is not locked yet.
+        with service.app.app_context(), write_transaction(db.session()):
+            erase(db.session(), service.settings, now(), COMMAND_LINE, theirs, way="operator")
+    worker.join(timeout=20)
+
+    assert found(service, import_id).state is ImportState.DONE
+    assert service.states() == {"a@example.org": "confirmed", "u5@example.org": "confirmed"}
+
+
+@contextmanager
+def _somebody_adding(service: Service, address: str) -> Iterator[None]:
+    """Another transaction is adding this person, and takes long; it comes to nothing."""
+    with service.app.app_context(), db.engine.connect() as other:
+        other.execute(
+            text(
+                "INSERT INTO subscribers (id, address, identity, search, locale, attributes, created_at) "
+                "VALUES (gen_random_uuid(), :address, :address, '', 'en', '{}', now())"
+            ),
+            {"address": address},
+        )
+        yield
+        other.rollback()
+
+
+def _until_it_waits(service: Service) -> None:
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'"
+    eventually(lambda: service.one(waiting), seconds=30)
+
+
+@pytest.mark.parametrize(
+    "how", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGKILL], ids=lambda how: how.name
+)
+def test_a_command_that_is_ended_stores_nothing_and_no_worker_does(
+    make_service: Callable[..., Service], tmp_path: Path, how: signal.Signals
+) -> None:
+    service = make_service("postgresql", NEWSLETTER_OUTBOX_LEASE_SECONDS="1")
+    file = tmp_path / "people.csv"
+    file.write_text(_file(10), "utf-8")
+    with _somebody_adding(service, "u5@example.org"):
+        command = subprocess.Popen(
+            [sys.executable, "-m", "newsletter", "import", "daily", str(file), "--statement", STATED],
+            env=process_environment(service.environ),
+            stderr=subprocess.DEVNULL,
+        )
+        _until_it_waits(service)
+        command.send_signal(how)
+        assert command.wait(timeout=20) != 0
+    ended: tuple[ImportState, str | None] = (ImportState.CANCELLED, None)
+    if how is signal.SIGKILL:
+        ended = (ImportState.FAILED, "its command died before the end: nothing was stored")
+    else:
+        assert _last(service) == ended
+
+    def has_ended() -> bool:
+        service.work()  # which leaves it alone until its lease has ended
+        return _last(service) == ended
+
+    eventually(has_ended, seconds=30)
+
+    assert service.counts()["subscribers"] == service.one("SELECT count(*) FROM import_chunks") == 0
+
+
+def _last(service: Service) -> tuple[ImportState, str | None]:
+    state, error = service.rows("SELECT state, error FROM imports ORDER BY id DESC LIMIT 1")[0]
+    return ImportState(state), error
+
+
+def test_what_a_command_that_died_left_is_not_taken_up_by_a_worker(service: Service) -> None:
+    import_id = uploaded(service, "email\nann@example.org\n")
+    start(service, import_id, looked_at(service, import_id).options(statement=STATED, by_command=True))
+    with service.app.app_context(), write_transaction(db.session()):
+        claim_own(db.session(), service.settings, import_id)
+    service.work()
+    assert found(service, import_id).state is ImportState.RUNNING  # the command is at it
+
+    service.write("UPDATE imports SET lease_until = NULL")
+    service.work()
+
+    assert found(service, import_id).state is ImportState.FAILED
+    assert service.states() == {}
 
 
 def test_a_cancel_that_a_dead_worker_did_not_heed_is_heeded_by_the_next(service: Service) -> None:

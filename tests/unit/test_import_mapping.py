@@ -43,6 +43,17 @@ PRESETS = {
             "id,email,name,tags,notes,creation_date,subscriber_type",
             {"creation_date": "created_at", "subscriber_type": "state", "id": "ignore"},
         ),
+        (
+            "email_address,notes,metadata,tags,referrer_url,secondary_id,type,source,creation_date",
+            {
+                "email_address": "email", "type": "state", "metadata": "attributes", "tags": "attribute:tags",
+                "creation_date": "created_at", "secondary_id": "ignore", "source": "source",
+            },
+        ),
+        (
+            "id,email,type,tags,unsubscription_date,undeliverability_date",
+            {"type": "state", "unsubscription_date": "unsubscribed_at", "undeliverability_date": "bounced_at"},
+        ),
     ],
     "this service": [
         (

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 from newsletter.services.importing.imports import (
+    HasEnded,
     ImportView,
     Look,
     Refusal,
+    Spooled,
     cancel_import,
     check_import,
     create_import,
@@ -20,11 +22,13 @@ from newsletter.services.importing.imports import (
 from newsletter.services.importing.options import ImportFault, Options
 
 __all__ = [
+    "HasEnded",
     "ImportFault",
     "ImportView",
     "Look",
     "Options",
     "Refusal",
+    "Spooled",
     "cancel_import",
     "check_import",
     "create_import",

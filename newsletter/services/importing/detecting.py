@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from newsletter.services.importing.mapping import tells_who_left
 from newsletter.services.importing.options import DELIMITERS, Form, ImportFault, Options
-from newsletter.services.importing.reading import Bad, Row, csv_rows, parse_object, text_of
+from newsletter.services.importing.reading import Bad, Row, csv_rows, json_lines, parse_object, text_of
 
 HEAD = 1024 * 1024  # bytes that are looked at
 _SAMPLES = 5
@@ -89,9 +90,10 @@ def detect(
     whole: bool,
     delimiter: str | None = None,
     header: bool | None = None,
+    keys: Sequence[str] = (),
 ) -> Detected:
     """What the first `HEAD` bytes tell; `whole` says that they are all there are. What is given is not
-    guessed. Raises `ImportFault`."""
+    guessed. `keys` are those of all objects of JSONL, as `keys_of` told them. Raises `ImportFault`."""
     refuse_others(head)
     text = _text(head, encoding, whole=whole)
     notes = []
@@ -103,7 +105,7 @@ def detect(
     if first == "[":
         raise ImportFault("the file is a JSON array: bring one object a line (JSONL)")
     if first == "{":
-        columns, samples = _first_objects(text)
+        columns, samples = _first_objects(text, keys)
         return Detected(Form.JSONL, encoding, ",", False, columns, samples, tuple(notes))
     delimiter = delimiter or _delimiter(text)
     rows = [
@@ -129,6 +131,24 @@ def detect(
         )
     samples = tuple(_shown(row) for row in rows[1 if header else 0 :][:_SAMPLES])
     return Detected(Form.CSV, encoding, delimiter, header, columns, samples, tuple(notes))
+
+
+def keys_of(parts: Iterable[bytes], encoding: str) -> tuple[str, ...]:
+    """The keys of all objects of a JSONL file, in the order in which they come: as many as are taken, and
+    every one by which it may say who left. None where the file is no JSONL."""
+    keys: dict[str, None] = {}
+    try:
+        for place, found in enumerate(json_lines(text_of(parts, encoding))):
+            text = found.text if isinstance(found, Bad) else found[1]
+            if place == 0 and not text.lstrip().startswith("{"):
+                return ()
+            value = parse_object(text)
+            if isinstance(value, dict) and not value.keys() <= keys.keys():
+                new = (key for key in value if key not in keys and not _LONE.search(key))
+                keys |= {key: None for key in new if len(keys) < _MOST_COLUMNS or tells_who_left(key)}
+    except UnicodeError:
+        return ()  # said where it is read
+    return tuple(keys)
 
 
 def columns_of(parts: Iterable[bytes], options: Options) -> tuple[str, ...]:
@@ -183,17 +203,18 @@ def _delimiter(text: str) -> str:
     return best
 
 
-def _first_objects(text: str) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+def _first_objects(text: str, keys: Sequence[str]) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     objects = []
     for line in islice(text.splitlines(), _FIRST_OBJECTS):
         value = parse_object(line) if line.strip() else ""
         if isinstance(value, dict):
             objects.append(value)
-    columns = tuple(dict.fromkeys(key for value in objects for key in value if not _LONE.search(key)))
-    if not columns:
+    first = dict.fromkeys(key for value in objects for key in value if not _LONE.search(key))
+    if not first:
         raise ImportFault("the file begins as JSONL, but none of its first lines is a JSON object")
-    if len(columns) > _MOST_COLUMNS:
-        raise ImportFault(f"the file has {len(columns):,} keys; at most {_MOST_COLUMNS} are taken")
+    if len(first) > _MOST_COLUMNS:
+        raise ImportFault(f"the file has {len(first):,} keys; at most {_MOST_COLUMNS} are taken")
+    columns = tuple(first | dict.fromkeys(keys))
     return columns, tuple(_shown([value.get(key) for key in columns]) for value in objects[:_SAMPLES])
 
 

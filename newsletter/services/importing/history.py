@@ -1,5 +1,7 @@
 """The consent history that an archive of this service brings with each subscription: taken as it is, where
-its steps lead from one to the next and to the state that the row names."""
+its steps lead from one to the next and to the state that the row names.
+
+Anybody can write such a file. So a history is not yet a proof of consent: see `Past.proves_consent`."""
 
 from __future__ import annotations
 
@@ -8,12 +10,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
-from newsletter.database import rfc3339
 from newsletter.domain.lifecycle import IMPORTS, MOVES, Event, State
+from newsletter.domain.nesting import is_too_deep
+from newsletter.services.importing.moments import is_in_the_future, parse_moment
 
 _MOST = 1000
+_DEEPEST = 3  # a list of events, each with plain values
+_CLOCKS = timedelta(minutes=5)  # by which the clocks of two machines may differ
 _TEXTS = {"way": 16, "origin": 300, "page": 500, "network": 64, "agent": 300, "message_id": 320}
 
 
@@ -24,6 +30,19 @@ class Past:
     events: tuple[dict[str, Any], ...]
     wordings: dict[str, str]
 
+    @property
+    def proves_consent(self) -> bool:
+        """Whether its moments follow each other, and its last way to being confirmed was one: the reader's
+        own confirmation, or what somebody stated in words. An import that states nothing is none."""
+        moments = [event["at"] for event in self.events]
+        if any(later < earlier - _CLOCKS for earlier, later in pairwise(moments)):
+            return False
+        ways = [event for event in self.events if _confirms(event)]
+        if not ways:
+            return False
+        stated = self.wordings.get(ways[-1]["wording"], "")
+        return ways[-1]["kind"] == Event.CONFIRM or not (stated == "" or stated.isspace())
+
 
 def past_of(brought: Any, state: State | None, now: datetime) -> Past | str | None:
     """The history that a cell holds, or why it is refused; None where it is empty."""
@@ -32,6 +51,8 @@ def past_of(brought: Any, state: State | None, now: datetime) -> Past | str | No
             brought = json.loads(brought)
         except (ValueError, RecursionError):
             return "the history is no JSON"
+    if is_too_deep(brought, _DEEPEST):
+        return "the history is nested too deeply"
     if not isinstance(brought, list) or len(brought) > _MOST or not all(isinstance(e, dict) for e in brought):
         return f"the history is no list of at most {_MOST} events"
     if not brought:
@@ -56,12 +77,12 @@ def _event(told: Mapping[str, Any], now: datetime, wordings: dict[str, str]) -> 
     try:
         kind = Event(told["kind"])
         before, after = (State(told[key]) if told.get(key) else None for key in ("before", "after"))
-        at = datetime.fromisoformat(told["at"])
-        if at.tzinfo is None or at > now + timedelta(days=1):
-            return "an event of the history has no time, or one in the future"
+        at = parse_moment(told["at"])
     except (KeyError, ValueError, TypeError):
         return "an event of the history is none of this service"
-    row: dict[str, Any] = {"kind": kind.value, "before": before, "after": after, "at": rfc3339(at)}
+    if at is None or is_in_the_future(at, now):
+        return "an event of the history has no time, or one that cannot be"
+    row: dict[str, Any] = {"kind": kind.value, "before": before, "after": after, "at": at}
     for key, most in _TEXTS.items():
         value = told.get(key)
         if value is not None and (not isinstance(value, str) or len(value) > most or not _is_clean(value)):
@@ -76,6 +97,10 @@ def _event(told: Mapping[str, Any], now: datetime, wordings: dict[str, str]) -> 
         return "the words of an event of the history are no text"
     row["wording"] = _remember(words, wordings) if words else None
     return row
+
+
+def _confirms(event: Mapping[str, Any]) -> bool:
+    return event["after"] is State.CONFIRMED and event["before"] is not State.CONFIRMED
 
 
 def _remember(words: str, wordings: dict[str, str]) -> str:
@@ -96,7 +121,7 @@ def _follows(event: Mapping[str, Any]) -> bool:
     """Whether the rules of this service allow this step."""
     before, after = event["before"], event["after"]
     if event["kind"] == Event.IMPORT:
-        return before is after or after in IMPORTS[before].values()
+        return (before is not None and before is after) or after in IMPORTS[before].values()
     if event["kind"] == Event.FORGET:
         return False
     return MOVES.get((before, Event(event["kind"]))) is after

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,10 +20,10 @@ from sqlalchemy.orm import Session
 from newsletter.database import table_of
 from newsletter.domain.ids import new_id
 from newsletter.models import Import, ImportChunk, ImportRefusal, ImportState
-from newsletter.services import audit
+from newsletter.services import audit, outbox
 from newsletter.services.access import Actor
 from newsletter.services.importing import mapping
-from newsletter.services.importing.detecting import Encoding, columns_of, detect
+from newsletter.services.importing.detecting import Encoding, columns_of, detect, keys_of
 from newsletter.services.importing.options import Form, ImportFault, Options
 from newsletter.settings import Settings
 
@@ -73,6 +73,10 @@ class Look:
         return replace(seen, **changes)
 
 
+class HasEnded(ImportFault):
+    """There is nothing of an import to be cancelled any more."""
+
+
 @dataclass(frozen=True)
 class Refusal:
     """A row that was not taken: the line that it begins in, how it begins, and why."""
@@ -82,59 +86,68 @@ class Refusal:
     reason: str
 
 
+@dataclass(frozen=True)
+class Spooled:
+    """A file that was read to its end, and what only all of it tells: its encoding, the keys of its JSON."""
+
+    chunks: Callable[[], Iterator[bytes]]  # of one size
+    size: int
+    sha256: str
+    encoding: str
+    keys: tuple[str, ...]
+
+
 @contextmanager
-def spooled(settings: Settings, parts: Iterable[bytes]) -> Iterator[Iterable[bytes]]:
-    """An upload, read to its end into a temporary file: for whoever gets it slowly, before the transaction
-    of `create_import` begins. Raises `ImportFault` where it is too large."""
+def spooled(settings: Settings, parts: Iterable[bytes]) -> Iterator[Spooled]:
+    """Read an upload to its end, into a temporary file: before the transaction of `create_import` begins,
+    because it may come slowly, and because all of it is looked at. Raises `ImportFault` where it is too
+    large, empty, or no text."""
     with tempfile.TemporaryFile() as file:
-        size = 0
-        for part in parts:
-            size += len(part)
+        encoding, digest, size = Encoding(), hashlib.sha256(), 0
+        for chunk in _chunks(parts):
+            size += len(chunk)
             _check_size(settings, size)
-            file.write(part)
-        file.seek(0)
-        yield iter(lambda: file.read(CHUNK), b"")
+            encoding.feed(chunk)
+            digest.update(chunk)
+            file.write(chunk)
+        if not size:
+            raise ImportFault("the file is empty")
+
+        def chunks() -> Iterator[bytes]:
+            file.seek(0)
+            return iter(lambda: file.read(CHUNK), b"")
+
+        name = encoding.name()
+        yield Spooled(chunks, size, digest.hexdigest(), name, keys_of(chunks(), name))
 
 
 def create_import(
     session: Session,
-    settings: Settings,
     now: datetime,
     actor: Actor,
     list_id: UUID,
     filename: str,
-    parts: Iterable[bytes],
+    file: Spooled,
 ) -> UUID:
-    """Take a file in. Raises `ImportFault` where it is too large, empty, or no text."""
+    """Take a file in. Raises `ImportFault` where it cannot be read at all."""
     identifier = new_id(now)
     session.execute(
         insert(_IMPORTS),
         [
             {
                 "id": identifier, "list_id": list_id, "actor": actor.name, "filename": _tidy(filename),
-                "size": 0, "sha256": "", "state": ImportState.UPLOADED.value, "options": {}, "report": {},
+                "size": file.size, "sha256": file.sha256, "state": ImportState.UPLOADED.value, "options": {},
+                "report": {"encoding": file.encoding, "keys": list(file.keys)},
                 "rows_done": 0, "cancel": False, "created_at": now,
             }
         ],
     )  # fmt: skip
-    encoding, digest, size = Encoding(), hashlib.sha256(), 0
-    for number, chunk in enumerate(_chunks(parts)):
-        size += len(chunk)
-        _check_size(settings, size)
-        encoding.feed(chunk)
-        digest.update(chunk)
+    for number, chunk in enumerate(file.chunks()):
         session.execute(insert(_CHUNKS), [{"import_id": identifier, "number": number, "data": chunk}])
-    if not size:
-        raise ImportFault("the file is empty")
-    session.execute(
-        update(_IMPORTS)
-        .where(_IMPORTS.c.id == identifier)
-        .values(size=size, sha256=digest.hexdigest(), report={"encoding": encoding.name()})
-    )
     look(session, identifier)  # what cannot be read at all is refused now
     audit.record(
-        session, now, actor, "import.uploaded", list_id=list_id, subject=str(identifier), size=size,
-        sha256=digest.hexdigest(),
+        session, now, actor, "import.uploaded", list_id=list_id, subject=str(identifier),
+        size=file.size, sha256=file.sha256,
     )  # fmt: skip
     return identifier
 
@@ -160,13 +173,18 @@ def look(
         whole=len(head) >= row.size,
         delimiter=delimiter,
         header=header,
+        keys=row.report.get("keys") or (),
     )
     preset, suggested = mapping.suggest(seen.columns)
     if seen.form is Form.CSV and not seen.header:
         preset, suggested = None, mapping.suggest_by_samples(seen.columns, seen.samples)
+    notes = [
+        f"The column {column!r} may say who left: say what it is." for column in seen.columns
+        if column not in suggested
+    ]  # fmt: skip
     return Look(
         seen.form, seen.encoding, seen.delimiter, seen.header, seen.columns, seen.samples, preset, suggested,
-        seen.notes,
+        (*seen.notes, *notes),
     )  # fmt: skip
 
 
@@ -184,7 +202,8 @@ def start_import(
 ) -> None:
     """Let the worker import the file, by the options of its check or by these. Raises `ImportFault`."""
     found = _own(session, actor, import_id)
-    options = options or found.options
+    if options is None and found.options is not None:
+        options = replace(found.options, by_command=False)
     if options is None:
         raise ImportFault("say first what the columns of the file are")
     _put_to_work(
@@ -195,10 +214,20 @@ def start_import(
 
 def cancel_import(session: Session, now: datetime, actor: Actor, import_id: UUID) -> None:
     """End an import. Where a worker is at it, the worker sees this within a second, and nothing is stored.
-    Raises `ImportFault` where it has ended already."""
+    Of one that is done, those are not asked any more to confirm who still wait for it. Raises `HasEnded`
+    where nothing is left to be cancelled."""
     found = _own(session, actor, import_id)
     if found.state in ENDED:
-        raise ImportFault(f"this import has ended already: it is {found.state}")
+        taken_back = outbox.cancel_asks(session, import_id) if found.state is ImportState.DONE else 0
+        if not taken_back:
+            raise HasEnded(f"this import has ended already: it is {found.state}")
+        report = found.report | {"asks_cancelled": found.report.get("asks_cancelled", 0) + taken_back}
+        session.execute(update(_IMPORTS).where(_IMPORTS.c.id == import_id).values(report=report))
+        audit.record(
+            session, now, actor, "import.asks_cancelled", list_id=found.list_id, subject=str(import_id),
+            number=taken_back,
+        )  # fmt: skip
+        return
     at_work = (
         update(_IMPORTS)
         .where(
@@ -267,7 +296,10 @@ def _put_to_work(
     if found.state not in after:
         raise ImportFault(f"this import cannot be started: it is {found.state}")
     # The file's first line decides what columns there are, read as the options say.
-    options = options.checked(columns_of(_stored(session, import_id), options))
+    columns = columns_of(_stored(session, import_id), options)
+    options = replace(options.checked(columns), all_lists=actor.lists is None)
+    keys = found.report.get("keys", ()) if options.form is Form.JSONL else ()
+    mapping.refuse_forgotten((*columns, *keys), options.mapping)
     # Each state is left once, whoever else asks at this moment.
     moved = session.execute(
         update(_IMPORTS)

@@ -51,7 +51,8 @@ class Field(StrEnum):
     BOUNCED_AT = "bounced_at"
     ATTRIBUTES = "attributes"  # a JSON object
     # What only exports of this service have: the subscription's id, the slug of its list, how often it was
-    # signed up for anew and when last, when the person came first, its consent events, why it is suppressed.
+    # signed up for anew and when last, when the person came first, its consent events, why it is suppressed,
+    # until when it is paused.
     ID = "id"
     LIST = "list"
     GENERATION = "generation"
@@ -59,6 +60,7 @@ class Field(StrEnum):
     PERSON_CREATED_AT = "subscriber_created_at"
     CONSENT = "consent"
     SUPPRESSED = "suppressed"
+    PAUSED_UNTIL = "paused_until"
     IGNORE = "ignore"
 
 
@@ -67,7 +69,10 @@ class Options:
     """`mapping` says for each column what it is. `statement` is where and how these people consented, in the
     operator's words: without it nobody is taken as confirmed. `ask_per_hour` sends those who are pending a
     confirmation, that many an hour. `locale` is the language of who brings none. `safe` says that texts were
-    kept from being taken as formulas by an apostrophe, which is taken off again."""
+    kept from being taken as formulas by an apostrophe, which is taken off again.
+
+    Nobody chooses the last two: `all_lists` says that whoever started the import sees all lists, `by_command`
+    that the command that brought the file carries the import out, and no worker does."""
 
     mapping: Mapping[str, str]
     form: Form = Form.CSV
@@ -78,6 +83,8 @@ class Options:
     ask_per_hour: int | None = None
     locale: str | None = None
     safe: bool = False
+    all_lists: bool = False
+    by_command: bool = False
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Options:

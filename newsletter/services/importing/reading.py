@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TextIO
 
+from newsletter.domain.nesting import DEEPEST, is_too_deep
 from newsletter.services.importing.options import ENCODINGS, Form, ImportFault, Options
 
 LONGEST_CELL = 128 * 1024  # characters; the csv module's own limit
@@ -199,20 +200,14 @@ def _never_closed(line: int) -> ImportFault:
 def _objects(file: TextIO, columns: Sequence[str], ignored: dict[str, int]) -> Iterator[Row | Bad]:
     """The objects of a JSONL file, their values in the order of the columns."""
     known = set(columns)
-    line = 0
-    for piece in iter(partial(file.readline, LONGEST_ROW), ""):
-        line += 1
-        if len(piece) == LONGEST_ROW and piece[-1] not in "\r\n":
-            rest = piece
-            while rest and not rest.endswith(("\n", "\r")):
-                rest = file.readline(LONGEST_ROW)
-            yield Bad(line, excerpt(piece), "the row is too large")
+    for found in json_lines(file):
+        if isinstance(found, Bad):
+            yield found
             continue
-        if not piece.strip():
-            continue
-        value = parse_object(piece)
+        line, text = found
+        value = parse_object(text)
         if isinstance(value, str):
-            yield Bad(line, excerpt(piece), value)
+            yield Bad(line, excerpt(text), value)
             continue
         if len(value) != len(known) or value.keys() - known:
             for key in value.keys() - known:
@@ -220,6 +215,18 @@ def _objects(file: TextIO, columns: Sequence[str], ignored: dict[str, int]) -> I
                 if key in ignored or len(ignored) < _MOST_IGNORED:
                     ignored[key] = ignored.get(key, 0) + 1
         yield Row(line, [value.get(column) for column in columns])
+
+
+def json_lines(file: TextIO) -> Iterator[tuple[int, str] | Bad]:
+    """The lines of a JSONL file, each with its number; empty ones are none."""
+    for line, piece in enumerate(iter(partial(file.readline, LONGEST_ROW), ""), start=1):
+        if len(piece) == LONGEST_ROW and piece[-1] not in "\r\n":
+            rest = piece
+            while rest and not rest.endswith(("\n", "\r")):
+                rest = file.readline(LONGEST_ROW)
+            yield Bad(line, excerpt(piece), "the row is too large")
+        elif piece.strip():
+            yield line, piece
 
 
 def parse_object(text: str) -> dict[str, Any] | str:
@@ -232,6 +239,9 @@ def parse_object(text: str) -> dict[str, Any] | str:
         return "it is no JSON: it is nested too deeply"
     if not isinstance(value, dict):
         return "it is no JSON object"
+    # Counting is quick, and nearly no line has so many.
+    if text.count("{") + text.count("[") > DEEPEST and is_too_deep(value):
+        return "it is no JSON: it is nested too deeply"
     return value
 
 

@@ -74,6 +74,12 @@ def claim(
         # Its worker died before it could heed that.
         end(session, now, row.id, ImportState.CANCELLED)
         return None
+    options = Options.from_json(row.options)
+    if options.by_command and only is None:
+        # Whoever ended the command may have done so because the file was the wrong one.
+        said = "its command died before the end: nothing was stored"
+        end(session, now, row.id, ImportState.FAILED, error=said)
+        return None
     checks_only = row.state == ImportState.CHECKING
     state = ImportState.CHECKING if checks_only else ImportState.RUNNING
     session.execute(
@@ -81,7 +87,7 @@ def claim(
         .where(_IMPORTS.c.id == row.id)
         .values(state=state.value, lease_id=lease_id, lease_until=now + settings.outbox_lease, rows_done=0)
     )
-    return Claimed(row.id, row.list_id, lease_id, checks_only, Options.from_json(row.options))
+    return Claimed(row.id, row.list_id, lease_id, checks_only, options)
 
 
 def extend(session: Session, settings: Settings, now: datetime, claimed: Claimed, *, rows_done: int) -> bool:
@@ -193,8 +199,10 @@ def terms(session: Session, settings: Settings, now: datetime, claimed: Claimed)
     row = session.execute(select(*lists.COLUMNS).where(_LISTS.c.id == claimed.list_id)).one()
     statement = claimed.options.statement
     return Terms(
+        import_id=claimed.id,
         list_id=claimed.list_id,
         now=now,
+        all_lists=claimed.options.all_lists,
         wording=hashlib.sha256(statement.encode()).hexdigest() if statement else None,
         statement=statement,
         ask_per_hour=claimed.options.ask_per_hour,
@@ -205,6 +213,10 @@ def terms(session: Session, settings: Settings, now: datetime, claimed: Claimed)
 def finish(session: Session, now: datetime, claimed: Claimed, report: dict[str, Any]) -> None:
     """Write the report and the refused rows, in the transaction that stored the others. Raises
     `LeaseLost`."""
+    if claimed.checks_only:
+        # What the whole file told is needed where it is looked at again.
+        before = session.scalar(select(_IMPORTS.c.report).where(_IMPORTS.c.id == claimed.id)) or {}
+        report = {name: before[name] for name in ("encoding", "keys") if name in before} | report
     unless_cancelled = _held(claimed).where(_IMPORTS.c.cancel.is_(False))
     held = session.execute(unless_cancelled.values(report=report, rows_done=report["rows"]))
     if not held.rowcount:  # type: ignore[attr-defined]

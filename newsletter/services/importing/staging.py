@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from newsletter.database import rfc3339
 from newsletter.queries import driver_cursor
 from newsletter.services.importing.history import Past
 from newsletter.services.importing.reading import Bad
@@ -23,7 +24,7 @@ _TABLES = {
         source text NOT NULL, created_at {moment}, confirmed_at {moment}, unsubscribed_at {moment},
         subscriber_id {id} NOT NULL, subscription_id {id} NOT NULL, own_id {id}, generation integer NOT NULL,
         asked_at {moment}, person_created_at {moment}, suppressed text, demoted integer NOT NULL,
-        digest text NOT NULL""",
+        paused_until {moment}, digest text NOT NULL""",
     # The digests of the same addresses under older keys.
     "staged_digests": "line {number} NOT NULL, digest text NOT NULL",
     "staged_events": """line {number} NOT NULL, place integer NOT NULL, kind text NOT NULL, before text,
@@ -31,8 +32,11 @@ _TABLES = {
         message_id text, wording text""",
     "staged_wordings": "digest text NOT NULL, words text NOT NULL",
     "refused": "line {number} NOT NULL, excerpt text NOT NULL, reason text NOT NULL",
-    # Rows whose address is suppressed.
-    "barred": "line {number} PRIMARY KEY",
+    # Rows whose address others have, too; of those the one that counts; how much each has left.
+    "several": """line {number} PRIMARY KEY, counts {number} NOT NULL, rank integer NOT NULL,
+        best integer NOT NULL, suppressed text""",
+    # Rows whose address is suppressed, and why it is.
+    "barred": "line {number} PRIMARY KEY, reason text NOT NULL",
     # Rows whose person is known already, and how they stand with the list.
     "known": """line {number} PRIMARY KEY, person {id} NOT NULL, subscription {id}, before text, after text,
         filled integer NOT NULL DEFAULT 0""",
@@ -49,6 +53,8 @@ _TYPES = {
     },
     "sqlite": {"number": "INTEGER", "key": "PRIMARY KEY", "json": "text", "moment": "text", "id": "text"},
 }
+# Of several rows of one address, the lowest counts: a file that disagrees with itself subscribes nobody.
+_RANK = "CASE s.state WHEN 'complained' THEN 0 WHEN 'unsubscribed' THEN 1 WHEN 'bounced' THEN 2 ELSE 3 END"
 _EVENT = (
     "kind", "before", "after", "at", "way", "origin", "page", "network", "agent", "message_id", "wording",
 )  # fmt: skip
@@ -62,6 +68,7 @@ class Staging:
         self.on_postgresql = connection.dialect.name == "postgresql"
         self.rows = 0
         self.refused = 0
+        self.overruled = 0  # refused, because another row of the same address says that it left
         self.with_ids = False
         self.with_history = False
 
@@ -99,23 +106,40 @@ class Staging:
         self.refused += len(bad)
 
     def settle(self) -> None:
-        """All rows are there: refuse those whose address was there before, and look at what there is."""
+        """All rows are there: keep one for each address, and look at what there is."""
         if self.on_postgresql:
             self.run("ANALYZE staged")
-        twice = self.run(
-            "INSERT INTO refused (line, excerpt, reason) "
-            "SELECT s.line, s.address, 'the address is in line ' || f.line || ' already' "
-            "FROM staged s JOIN (SELECT identity, min(line) AS line FROM staged GROUP BY identity "
-            "HAVING count(*) > 1) f ON f.identity = s.identity WHERE s.line > f.line"
+        several = self.run(
+            "INSERT INTO several (line, counts, rank, best, suppressed) "  # noqa: S608
+            f"SELECT s.line, first_value(s.line) OVER own, {_RANK}, first_value({_RANK}) OVER own, "
+            "max(s.suppressed) OVER (PARTITION BY s.identity) FROM staged s "
+            "WHERE s.identity IN (SELECT identity FROM staged GROUP BY identity HAVING count(*) > 1) "
+            f"WINDOW own AS (PARTITION BY s.identity ORDER BY {_RANK}, s.line)"
         )
-        if twice:
-            self.refused += twice
-            self.run("DELETE FROM staged WHERE line IN (SELECT line FROM refused)")
+        if several:
+            self._keep_one()
         if self.with_ids:
             self.run(
                 "UPDATE staged SET own_id = NULL WHERE own_id IS NOT NULL AND line NOT IN "
                 "(SELECT min(line) FROM staged WHERE own_id IS NOT NULL GROUP BY own_id)"
             )
+
+    def _keep_one(self) -> None:
+        """Of the rows of one address the first counts that says that it left, else the first. Suppressed is
+        whoever any of them says is."""
+        self.run(
+            "UPDATE staged SET suppressed = m.suppressed FROM several m "
+            "WHERE m.line = staged.line AND m.line = m.counts"
+        )
+        self.refused += self.run(
+            "INSERT INTO refused (line, excerpt, reason) "
+            "SELECT m.line, s.address, 'the address is in line ' || m.counts || "
+            "CASE WHEN m.best < m.rank THEN ' as well, which says that it left' ELSE ' already' END "
+            "FROM several m JOIN staged s ON s.line = m.line WHERE m.line <> m.counts"
+        )
+        overruled = text("SELECT count(*) FROM several WHERE best < rank")
+        self.overruled = self.connection.scalar(overruled) or 0
+        self.run("DELETE FROM staged WHERE line IN (SELECT line FROM several WHERE line <> counts)")
 
     def run(self, sql: str, **values: Any) -> int:
         """Run a statement; returns how many rows it touched."""
@@ -139,4 +163,5 @@ class Staging:
 def _events(pasts: Iterable[tuple[int, Past]]) -> Iterable[tuple[Any, ...]]:
     for line, past in pasts:
         for place, event in enumerate(past.events):
-            yield (line, place, *(event[key] for key in _EVENT))
+            told = event | {"at": rfc3339(event["at"])}
+            yield (line, place, *(told[key] for key in _EVENT))

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from newsletter.database import rfc3339
 from newsletter.domain.lifecycle import IMPORTS, State
 from newsletter.domain.searching import search_text
+from newsletter.domain.suppressing import LIFTABLE
 from newsletter.models.outbox import IS_OPEN
 from newsletter.services import evidence, outbox
 from newsletter.services.importing.staging import BATCH, Staging
@@ -28,18 +29,29 @@ _GONE = (State.UNSUBSCRIBED, State.BOUNCED, State.COMPLAINED)
 _WANTS_MAIL = "('pending', 'confirmed')"
 # The ids of new subscriptions: their own where they bring one that is free.
 _ID = "coalesce(s.own_id, s.subscription_id)"
+_LIFTABLE = ", ".join(f"'{reason}'" for reason in sorted(LIFTABLE))
 _NEW = (
     "FROM staged s LEFT JOIN known k ON k.line = s.line LEFT JOIN barred b ON b.line = s.line "
     "WHERE b.line IS NULL AND k.subscription IS NULL"
 )
 
 
+# Rows whose person is not there, though everybody was added.
+_MISSING = (
+    "SELECT 1 FROM staged s LEFT JOIN subscribers p ON p.identity = s.identity "
+    "WHERE p.id IS NULL AND NOT EXISTS (SELECT 1 FROM barred b WHERE b.line = s.line)"
+)
+
+
 @dataclass(frozen=True)
 class Terms:
-    """What holds for all rows of an import. `wording` is the digest of the operator's statement."""
+    """What holds for all rows of an import. `wording` is the digest of the operator's statement. Where its
+    starter does not see `all_lists`, it touches nothing but its list, and tells nothing of others."""
 
+    import_id: UUID
     list_id: UUID
     now: datetime
+    all_lists: bool
     wording: str | None
     statement: str | None
     ask_per_hour: int | None
@@ -63,14 +75,10 @@ class Storing:
 
     def survey(self, *, writing: bool) -> None:
         """Find who is suppressed and who is known. With `writing`, who is known is locked."""
-        for table in ("staged", "staged_digests"):
-            self._run(
-                f"INSERT INTO barred SELECT d.line FROM {table} d "  # noqa: S608
-                "JOIN suppressions x ON x.digest = d.digest WHERE 1 = 1 ON CONFLICT (line) DO NOTHING"
-            )
-        if writing:
-            self._add_people()
-        if writing and self._on_postgresql and not self._lock():
+        if writing or self._terms.all_lists:
+            # What a check tells must not tell whom other lists suppress.
+            self._bar()
+        if writing and not self._add_people():
             return
         self._run(
             "INSERT INTO known (line, person, subscription, before, after) "  # noqa: S608
@@ -85,16 +93,37 @@ class Storing:
             self._run("ANALYZE known")
         self._fill(writing=writing)
 
+    def _bar(self) -> None:
+        """Find who is suppressed. An archive's own suppressed come back as they were, whichever of its lists
+        comes first: their mail is kept away all the same."""
+        for table in ("staged", "staged_digests"):
+            self._run(
+                f"INSERT INTO barred SELECT d.line, x.reason FROM {table} d "  # noqa: S608
+                "JOIN suppressions x ON x.digest = d.digest WHERE 1 = 1 ON CONFLICT (line) DO NOTHING"
+            )
+        if self._staging.with_history:
+            self._run(
+                "DELETE FROM barred WHERE line IN (SELECT s.line FROM staged s JOIN barred b "
+                "ON b.line = s.line AND b.reason = s.suppressed "
+                "WHERE s.line IN (SELECT line FROM staged_events))"
+            )
+
     def store(self) -> int:
         """Store all of it; returns how many are asked to confirm."""
         self.survey(writing=True)
         self._remember_statement()
         if self._staging.with_ids:
-            self._run("UPDATE staged SET own_id = NULL WHERE own_id IN (SELECT id FROM subscriptions)")
+            # The id of who was erased is not free either: the journal has told that it is gone.
+            self._run(
+                "UPDATE staged SET own_id = NULL WHERE own_id IN (SELECT id FROM subscriptions) "
+                "OR EXISTS (SELECT 1 FROM consent_events e WHERE e.subscription_id = staged.own_id)"
+            )
         self._subscribe()
         self._move()
         self._record()
-        self._suppress()
+        self._tell_others()
+        if self._terms.all_lists:
+            self._suppress()
         return self._ask() if self._terms.ask_per_hour else 0
 
     def tell(self) -> dict[str, Any]:
@@ -135,12 +164,27 @@ class Storing:
             "skipped": dict(skipped),
             "refused": self._staging.refused,
             "demoted": demoted,
+            "overruled": self._staging.overruled,
         }
 
-    def _add_people(self) -> None:
+    def _add_people(self) -> bool:
+        """Add who is not known, and hold who is; returns whether anybody may be known."""
+        added = self._insert_people()
+        if not self._on_postgresql:
+            return True
+        if added == self._staging.rows - self._staging.refused:
+            return False
+        self._lock()
+        while self._count(_MISSING):
+            # They were erased or purged between the two statements.
+            self._insert_people()
+            self._lock()
+        return True
+
+    def _insert_people(self) -> int:
         # In order of identity, as sign-ups do it, so that neither waits for the other for ever.
         order = ' ORDER BY s.identity COLLATE "C"' if self._on_postgresql else ""
-        self._run(
+        return self._run(
             "INSERT INTO subscribers (id, address, identity, name, search, locale, attributes, created_at) "  # noqa: S608
             "SELECT s.subscriber_id, s.address, s.identity, s.name, s.search, s.locale, s.attributes, "
             f"coalesce(s.person_created_at, s.created_at, {self._now}) FROM staged s "
@@ -148,9 +192,9 @@ class Storing:
             "ON CONFLICT (identity) DO NOTHING"
         )
 
-    def _lock(self) -> int:
+    def _lock(self) -> None:
         """Who is known is ours until the commit, in the order in which everybody takes them: what is read
-        next is as it stays. Returns how many they are."""
+        next is as it stays. So are their subscriptions, those of other lists, too: see `_tell_others`."""
         people = "FROM staged s JOIN subscribers p ON p.identity = s.identity"
         locked = self._count(
             f"SELECT 1 {people} WHERE p.id <> s.subscriber_id ORDER BY p.identity FOR UPDATE OF p"
@@ -158,9 +202,8 @@ class Storing:
         if locked:
             self._count(
                 f"SELECT 1 {people} JOIN subscriptions x ON x.subscriber_id = p.id "
-                f"WHERE x.list_id = {self._list} AND p.id <> s.subscriber_id ORDER BY x.id FOR UPDATE OF x"
+                "WHERE p.id <> s.subscriber_id ORDER BY x.id FOR UPDATE OF x"
             )
-        return locked
 
     def _count(self, rows: str) -> int:
         self._go_on()
@@ -171,15 +214,16 @@ class Storing:
     def _fill(self, *, writing: bool) -> None:
         """Give who is known a name, and attributes, where they have none of that key."""
         session, last = self._session, -1
+        whom = "" if self._terms.all_lists else "AND k.subscription IS NOT NULL "
         while True:
             rows = session.execute(
                 text(
-                    "SELECT k.line, k.person, p.address, p.name, CAST(p.attributes AS text) AS has, "
+                    "SELECT k.line, k.person, p.address, p.name, CAST(p.attributes AS text) AS has, "  # noqa: S608
                     "s.name AS new_name, CAST(s.attributes AS text) AS brings "
                     "FROM known k JOIN staged s ON s.line = k.line JOIN subscribers p ON p.id = k.person "
                     "WHERE k.line > :last AND NOT EXISTS (SELECT 1 FROM barred b WHERE b.line = k.line) "
                     "AND ((coalesce(p.name, '') = '' AND s.name IS NOT NULL) "
-                    "OR CAST(s.attributes AS text) <> '{}') ORDER BY k.line LIMIT :most"
+                    f"OR CAST(s.attributes AS text) <> '{{}}') {whom}ORDER BY k.line LIMIT :most"
                 ),
                 {"last": last, "most": BATCH},
             ).all()
@@ -211,13 +255,13 @@ class Storing:
     def _subscribe(self) -> None:
         self._run(
             "INSERT INTO subscriptions (id, subscriber_id, list_id, state, generation, source, created_at, "
-            "asked_at, confirmed_at, unsubscribed_at) "
+            "asked_at, confirmed_at, unsubscribed_at, paused_until) "
             f"SELECT {_ID}, coalesce(k.person, s.subscriber_id), {self._list}, s.state, s.generation, "
             f"s.source, coalesce(s.created_at, {self._now}), coalesce(s.asked_at, {self._now}), "
             f"CASE WHEN s.state = 'confirmed' THEN coalesce(s.confirmed_at, {self._now}) "
             "ELSE s.confirmed_at END, "
             f"CASE WHEN s.state = 'unsubscribed' THEN coalesce(s.unsubscribed_at, {self._now}) "
-            f"ELSE s.unsubscribed_at END {_NEW}"
+            f"ELSE s.unsubscribed_at END, s.paused_until {_NEW}"
         )
 
     def _move(self) -> None:
@@ -274,24 +318,41 @@ class Storing:
             wording=self._terms.wording,
         )
 
+    def _tell_others(self) -> None:
+        """A name belongs to the person, so the journals of their other lists tell of it, too."""
+        self._run(
+            "INSERT INTO consent_events (list_id, subscription_id, kind, before, after, at, way) "  # noqa: S608
+            f"SELECT x.list_id, x.id, 'edit', x.state, x.state, {self._now}, 'import' "
+            "FROM known k JOIN subscriptions x ON x.subscriber_id = k.person "
+            f"WHERE k.filled = 1 AND x.list_id <> {self._list} ORDER BY x.id"
+        )
+
     def _suppress(self) -> None:
         self._run(
             "INSERT INTO suppressions (digest, reason, created_at) "  # noqa: S608
             f"SELECT s.digest, coalesce(s.suppressed, 'complaint'), {self._now} FROM staged s "
-            "WHERE s.state = 'complained' OR s.suppressed IS NOT NULL ON CONFLICT (digest) DO NOTHING"
+            "WHERE s.state = 'complained' OR s.suppressed IS NOT NULL ON CONFLICT (digest) DO UPDATE "
+            # What nobody can lift takes the place of what they could.
+            f"SET reason = excluded.reason WHERE suppressions.reason IN ({_LIFTABLE}) "
+            f"AND excluded.reason NOT IN ({_LIFTABLE})"
         )
 
     def _ask(self) -> int:
-        """Put a confirmation into the outbox for each new pending subscription, so many an hour. Its sign-up
-        lapses counted from when it is asked."""
+        """Put a confirmation into the outbox for each new pending subscription, so many an hour, after those
+        that the list asks already. Its sign-up lapses counted from when it is asked."""
         terms = self._terms
         assert terms.ask_per_hour is not None
+        apart = timedelta(hours=1) / terms.ask_per_hour
+        if self._on_postgresql:
+            # Of two imports that end at once, the later begins where the other ends.
+            self._run(f"SELECT 1 FROM mailing_lists WHERE id = {self._list} FOR NO KEY UPDATE")  # noqa: S608
+        last = outbox.last_ask(self._session, terms.list_id)
+        begin = terms.now if last is None else max(terms.now, last + apart)
         self._run(
             f"INSERT INTO asked (place, subscription, generation) "
             f"SELECT row_number() OVER (ORDER BY s.line), {_ID}, s.generation {_NEW} "
             "AND s.state = 'pending' AND s.suppressed IS NULL"
         )
-        apart = timedelta(hours=1) / terms.ask_per_hour
         place = asked = 0
         while True:
             rows = self._session.execute(
@@ -306,10 +367,12 @@ class Storing:
             changes, messages = [], []
             for place, subscription, generation in rows:
                 identifier = subscription if isinstance(subscription, UUID) else UUID(subscription)
-                due = terms.now + apart * (place - 1)
+                due = begin + apart * (place - 1)
                 changes.append({"subscription": identifier, "asked_at": due})
                 messages.append(
-                    outbox.import_row(identifier, generation, due=due, sender_domain=terms.sender_domain)
+                    outbox.import_row(
+                        terms.import_id, identifier, generation, due=due, sender_domain=terms.sender_domain
+                    )
                 )
             evidence.change(self._session, changes)
             outbox.enqueue(self._session, messages)

@@ -1,7 +1,8 @@
 """Row by row: a row of a file becomes one that can be stored, or is refused with its reason.
 
 Every value is checked by the same rules as on the other ways in: addresses by `domain.addresses`, names as
-the form does it. Which state a row asks for is decided here; what becomes of it, where it is stored."""
+the form does it, attributes by `domain.profiles`. Which state a row asks for is decided here; what becomes of
+it, where it is stored."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from newsletter.database import rfc3339
@@ -18,23 +19,24 @@ from newsletter.domain.addresses import AddressError
 from newsletter.domain.ids import ids_in_order, milliseconds
 from newsletter.domain.languages import known
 from newsletter.domain.lifecycle import State
+from newsletter.domain.pauses import LONGEST_PAUSE
 from newsletter.domain.plain_addresses import parse_plainly
+from newsletter.domain.profiles import LONGEST_NAME, ProfileError, check_attributes
 from newsletter.domain.searching import search_text
 from newsletter.services.importing.history import Past, past_of
 from newsletter.services.importing.mapping import STATES
+from newsletter.services.importing.moments import is_in_the_future, parse_moment
 from newsletter.services.importing.options import ATTRIBUTE, Field, Options
 from newsletter.services.importing.reading import Bad, Row, excerpt
 
-LONGEST_NAME = 200
-_LONGEST_ATTRIBUTES = 16 * 1024
+_as_json = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 _FORMULAS = ("'=", "'+", "'-", "'@", "'\t", "'\r")
 _YES = frozenset({"true", "yes", "1", "on"})
 _NO = frozenset({"false", "no", "0", "off"})
 _RARE = frozenset({
     Field.LOCALE, Field.SOURCE, Field.ID, Field.LIST, Field.GENERATION, Field.ASKED_AT,
-    Field.PERSON_CREATED_AT, Field.CONSENT, Field.SUPPRESSED,
+    Field.PERSON_CREATED_AT, Field.CONSENT, Field.SUPPRESSED, Field.PAUSED_UNTIL,
 })  # fmt: skip
-_EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 
 
 class Checked(NamedTuple):
@@ -60,6 +62,7 @@ class Checked(NamedTuple):
     person_created_at: str | None
     suppressed: str | None  # why it was, where it comes from
     demoted: int  # 1: confirmed by the file, and pending because nobody states how
+    paused_until: str | None
     digest: str  # by which suppressions know it, under the key of today
 
 
@@ -87,6 +90,7 @@ class Check:
         self._now = now
         self._locale = options.locale or locale
         self._stated = options.statement is not None
+        self._all_lists = options.all_lists
         self._safe = options.safe
         self._ids = ids_in_order(now)
         places = {
@@ -126,7 +130,7 @@ class Check:
             raise Refused("the email address is missing" if typed is None else "the email address is no text")
         address = parse_plainly(self._bare(typed.strip()))
         name = self._name(cells)
-        created = confirmed = unsubscribed = asked = came = past = own_id = suppressed = None
+        created = confirmed = unsubscribed = asked = came = past = own_id = suppressed = paused = None
         generation = 1
         if self._has_dates:
             created = self._moment(cells, Field.CREATED_AT)
@@ -140,11 +144,16 @@ class Check:
             own_id, suppressed = self._own_id(cells), self._suppressed(cells)
             asked, came = self._moment(cells, Field.ASKED_AT), self._moment(cells, Field.PERSON_CREATED_AT)
             generation = self._generation(cells)
+            paused = self._moment(cells, Field.PAUSED_UNTIL, beyond=LONGEST_PAUSE)
             past = self._past(cells, state)
         wanted = state or State.CONFIRMED
+        if wanted is State.CONFIRMED and not self._is_proof(past):
+            past = None
         demoted = wanted is State.CONFIRMED and not self._stated and past is None
         if demoted:
             wanted, confirmed = State.PENDING, None
+        if suppressed and not self._all_lists and wanted in (State.PENDING, State.CONFIRMED):
+            raise Refused("it is suppressed, which only somebody who sees every list can bring in")
         identity = address.identity
         hashed = identity.encode()
         digest, *older = [hmac.digest(key, hashed, "sha256").hex() for key in self._keys]
@@ -175,6 +184,7 @@ class Check:
                 rfc3339(came) if came else None,
                 suppressed,
                 int(demoted and state is State.CONFIRMED),
+                rfc3339(paused) if paused and wanted is State.CONFIRMED else None,
                 digest,
             ),
             tuple(older),
@@ -229,16 +239,18 @@ class Check:
             raise Refused(f"{word[:40]!r} is neither true nor false")
         return None
 
-    def _moment(self, cells: Sequence[Any], field: Field) -> datetime | None:
+    def _moment(
+        self, cells: Sequence[Any], field: Field, *, beyond: timedelta = timedelta(0)
+    ) -> datetime | None:
         if self._place(field) is None:
             return None
         text = self._text(cells, field).strip()
         if not text:
             return None
         moment = parse_moment(text)
-        if moment is None or moment < _EARLIEST:
+        if moment is None:
             raise Refused(f"{text[:40]!r} is no date such as 2026-01-31 or 2026-01-31T08:00:00Z")
-        if moment > self._now + timedelta(days=1):
+        if is_in_the_future(moment, self._now + beyond):
             raise Refused(f"{text[:40]!r} is in the future")
         return moment
 
@@ -281,6 +293,10 @@ class Check:
             raise Refused(past)
         return past
 
+    def _is_proof(self, past: Past | None) -> bool:
+        """Whether a history proves the consent: nobody signed it, so somebody must answer for the file."""
+        return past is not None and past.proves_consent and (self._all_lists or self._stated)
+
     def _suppressed(self, cells: Sequence[Any]) -> str | None:
         place = self._place(Field.SUPPRESSED)
         value = cells[place] if place is not None else None
@@ -311,15 +327,12 @@ class Check:
 def attributes_json(bag: dict[str, Any]) -> str:
     """Attributes as JSON of one spelling, the same as everywhere. Raises `Refused`."""
     try:
-        text = json.dumps(bag, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
-        text.encode()
-    except (ValueError, RecursionError) as error:
+        check_attributes(bag)
+        return _as_json(bag)
+    except ProfileError as error:
+        raise Refused(str(error)) from error
+    except ValueError as error:
         raise Refused("the attributes hold what JSON cannot") from error
-    if len(text) > _LONGEST_ATTRIBUTES:
-        raise Refused(f"the attributes are larger than {_LONGEST_ATTRIBUTES // 1024} KiB")
-    if "\\u0000" in text:
-        raise Refused("the attributes hold a NUL")
-    return text
 
 
 def _object(text: str) -> Any:
@@ -335,13 +348,3 @@ def check_line(text: str, what: str) -> None:
         return
     if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in text):
         raise Refused(f"{what} holds a line break, another control character, or bytes of another encoding")
-
-
-def parse_moment(text: str) -> datetime | None:
-    """A moment as files write it; one without a time zone is taken as UTC. None where it is none."""
-    text = text.removesuffix(" UTC")
-    try:
-        moment = datetime.fromisoformat(text)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None

@@ -3,8 +3,7 @@ worker's."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -19,8 +18,8 @@ from newsletter.extensions import db
 from newsletter.models import ImportState
 from newsletter.parts import parts
 from newsletter.services import importing, lists
-from newsletter.services.importing import ImportFault, ImportView, Options
-from newsletter.services.importing.imports import CHUNK, ENDED
+from newsletter.services.importing import HasEnded, ImportFault, ImportView, Options
+from newsletter.services.importing.imports import CHUNK
 from newsletter.services.importing.options import Form
 from newsletter.web.api.access import actor, list_or_404
 from newsletter.web.api.creating import Made, create
@@ -63,15 +62,14 @@ def upload_import(asked: dict[str, Any], slug: str) -> Response:
     """
     mailing_list, settings = list_or_404(slug), parts().settings
     filename, arriving = _file(asked["filename"])
-    digest = hashlib.sha256()
     # Read to its end before the transaction begins: a slow caller holds up nobody.
-    with importing.spooled(settings, _digested(arriving, digest.update)) as stored:
+    with importing.spooled(settings, arriving) as stored:
 
         def make(session: Session, now: datetime) -> Made:
-            made = importing.create_import(session, settings, now, actor(), mailing_list.id, filename, stored)
+            made = importing.create_import(session, now, actor(), mailing_list.id, filename, stored)
             return Made(_shown(session, _found(session, made)))
 
-        return create(make, Import, digest=digest.hexdigest())
+        return create(make, Import, digest=stored.sha256)
 
 
 @resource.get("/imports", scope=Scope.IMPORT)
@@ -148,13 +146,15 @@ def start_import(changes: dict[str, Any], import_id: UUID) -> dict[str, Any]:
 def cancel_import(import_id: UUID) -> dict[str, Any]:
     """Cancel an import
 
-    Nothing of it is stored.
+    Nothing of it is stored. Of one that is done, those who were not asked yet to confirm are not asked any
+    more: they stay pending until their sign-up lapses.
     """
 
     def cancel(session: Session, now: datetime, found: ImportView) -> None:
-        if found.state in ENDED:
-            raise _not_now(found)
-        importing.cancel_import(session, now, actor(), found.id)
+        try:
+            importing.cancel_import(session, now, actor(), found.id)
+        except HasEnded:
+            raise _not_now(found) from None
 
     return _after(import_id, cancel)
 
@@ -190,12 +190,6 @@ def _file(filename: str) -> tuple[str, Iterable[bytes]]:
         wrong = {"file": "Missing data for required field."}
         raise Problem(422, "invalid", "The form has no file.", errors=wrong)
     return sent.filename or filename, iter(lambda: sent.stream.read(CHUNK), b"")
-
-
-def _digested(arriving: Iterable[bytes], update: Callable[[bytes], None]) -> Iterator[bytes]:
-    for part in arriving:
-        update(part)
-        yield part
 
 
 def _line(text: str) -> int:

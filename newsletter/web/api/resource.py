@@ -16,6 +16,7 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import UnsupportedMediaType
 from werkzeug.routing import UUIDConverter
 
+from newsletter.domain.nesting import is_too_deep
 from newsletter.domain.roles import Scope
 from newsletter.extensions import csrf
 from newsletter.parts import parts
@@ -49,6 +50,8 @@ class Parser(FlaskParser):
             raise Problem(400, "malformed", "The body is not JSON (RFC 8259, in UTF-8).") from error
         if not isinstance(sent, dict):
             raise Problem(400, "malformed", 'The JSON must be an object, such as {"name": "Sport"}.')
+        if is_too_deep(sent):
+            raise Problem(400, "malformed", "The JSON is nested too deeply.")
         return sent
 
 

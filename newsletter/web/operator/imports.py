@@ -31,11 +31,13 @@ from newsletter.services.importing import (
     look,
     recent_imports,
     refusals,
+    spooled,
     start_import,
 )
 from newsletter.services.importing.imports import CHUNK
 from newsletter.services.importing.options import DELIMITERS, ENCODINGS
 from newsletter.services.lists import ListView
+from newsletter.services.outbox import waiting_asks
 from newsletter.web.operator import words
 from newsletter.web.operator.access import actor, list_or_404, needs, operator
 from newsletter.web.operator.console import Answer, deed, field, go_on, id_or_none, sentence, take_larger
@@ -88,10 +90,8 @@ def upload_import(slug: str) -> Answer:
         return _page(mailing_list, fault="Choose a file."), 422
     pieces = iter(lambda: file.stream.read(CHUNK), b"")
     try:
-        with deed() as (session, now):
-            import_id = create_import(
-                session, parts().settings, now, actor(), mailing_list.id, file.filename, pieces
-            )
+        with spooled(parts().settings, pieces) as stored, deed() as (session, now):
+            import_id = create_import(session, now, actor(), mailing_list.id, file.filename, stored)
     except ImportFault as error:
         return _page(mailing_list, fault=sentence(error)), 422
     return redirect(url_for("operator.show_import", slug=slug, import_id=import_id), 303)
@@ -125,6 +125,7 @@ def _import_page(mailing_list: ListView, found: ImportView, fault: str | None = 
         list=mailing_list,
         one=found,
         at_work=found.state in _AT_WORK,
+        waiting=waiting_asks(db.session(), found.id) if found.report.get("asked") else 0,
         seen=seen,
         chosen=_chosen(found, seen) if seen is not None else None,
         fields=words.FIELDS,
@@ -162,7 +163,9 @@ def _chosen(found: ImportView, seen: Look) -> Options:
 def _options(seen: Look) -> Options:
     """What the form says."""
     mapping = {
-        column: request.form.get(f"column-{number}", "ignore") for number, column in enumerate(seen.columns)
+        column: chosen
+        for number, column in enumerate(seen.columns)
+        if (chosen := request.form.get(f"column-{number}", "ignore"))
     }
     asks = field("ask_per_hour")
     return seen.options(
@@ -209,8 +212,8 @@ def start(slug: str, import_id: UUID) -> Answer:
 @operator.post("/lists/<slug>/imports/<uuid:import_id>/cancel")
 @needs(Scope.IMPORT)
 def cancel(slug: str, import_id: UUID) -> BaseResponse:
-    """End it; nothing of the file is stored."""
-    import_or_404(list_or_404(slug), import_id)
+    """End it, and nothing of the file is stored; of one that is done, end the asking."""
+    found = import_or_404(list_or_404(slug), import_id)
     try:
         with deed() as (session, now):
             cancel_import(session, now, actor(), import_id)
@@ -218,6 +221,8 @@ def cancel(slug: str, import_id: UUID) -> BaseResponse:
         flash(sentence(error))
         return redirect(url_for("operator.show_import", slug=slug, import_id=import_id), 303)
     done = "It is cancelled: nothing of the file is stored."
+    if found.state is ImportState.DONE:
+        done = "Who was not asked yet is not asked any more."
     return go_on("show_import", done=done, slug=slug, import_id=import_id)
 
 
