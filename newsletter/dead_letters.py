@@ -1,0 +1,66 @@
+"""Where mail is laid that could not be read, or that nobody here knows what to do with (checklist B6).
+
+One file a mail, for its owner alone, in `dead-letters` in the data directory. The newest are kept, so many
+and no longer than so: nobody can fill the disk with them, and no address stays in them for good.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import structlog
+
+MOST = 500  # files
+KEPT = timedelta(days=30)
+_LONGEST = 64 * 1024  # bytes of a mail
+
+log = structlog.get_logger()
+
+
+class DeadLetters:
+    """The folder. It is made when the first mail is laid there."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def keep(self, raw: bytes, *, reason: str, recipient: str | None, now: datetime) -> None:
+        """Lay a mail aside: its first 64 KB, below a header that says why. A folder that cannot be written
+        to is told in the log; the reader goes on."""
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            name = f"{now:%Y%m%dT%H%M%S.%f}-{secrets.token_hex(4)}.eml"
+            head = f"X-Dead-Letter: {_line(reason)}; recipient={_line(recipient or 'unknown')}\r\n"
+            draft = self._folder / f".{name}"
+            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(head.encode() + raw[:_LONGEST])
+            draft.replace(self._folder / name)
+            self.forget(now)
+        except OSError as error:
+            log.error("dead_letter_lost", reason=reason, error=error.strerror)
+            return
+        log.warning("dead_letter", reason=reason, file=name)
+
+    def remove(self, texts: Collection[bytes]) -> None:
+        """Remove the mails that hold one of these texts, which are in lower case."""
+        for path in self._folder.glob("*.eml"):
+            with contextlib.suppress(OSError):
+                mail = path.read_bytes().lower()
+                if any(text in mail for text in texts):
+                    path.unlink()
+
+    def forget(self, now: datetime) -> None:
+        """Remove what is too old, and the oldest of what is too many."""
+        names = sorted(path.name for path in self._folder.glob("*.eml"))
+        oldest = f"{now - KEPT:%Y%m%dT%H%M%S}"
+        for name in names[: max(0, len(names) - MOST)] + [name for name in names[-MOST:] if name < oldest]:
+            with contextlib.suppress(OSError):
+                (self._folder / name).unlink()
+
+
+def _line(text: str) -> str:
+    return "".join(character if " " <= character <= "~" else "?" for character in text)[:320]

@@ -1,0 +1,189 @@
+"""Takes mail that came back, whichever way it was handed to us: finds out what it is and what is to be done.
+
+Whose it is, is told by the address it came to, which carries our MAC. A complaint may come to any address of
+the domain: it is known by a return path or an unsubscribe link of ours in the mail that it encloses. What is
+written elsewhere in a mail names nobody (checklist B2).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.message import Message
+from enum import StrEnum
+
+import structlog
+from flask import Flask
+
+from newsletter import counted
+from newsletter.database import write_transaction
+from newsletter.dead_letters import DeadLetters
+from newsletter.domain.links import BadLink, Links
+from newsletter.domain.return_paths import Forged, NotOurs, Purpose, ReturnPath, ReturnPaths
+from newsletter.domain.returns import Return, ReturnKind, bounce_key
+from newsletter.extensions import db
+from newsletter.mail.bounded import Unreadable, head_of
+from newsletter.mail.reports import Report, ReportKind, is_auto_reply, read_report
+from newsletter.services.take_return import MEANT_SOMETHING, Taken, take_return
+from newsletter.settings import Settings
+
+# The only complaints that are about the sender (checklist B4).
+_COMPLAINTS = {"abuse", "fraud"}
+# Of one field of a mail that a complaint encloses; ours has two.
+_MOST_URIS = 10
+
+log = structlog.get_logger()
+
+
+class Fate(StrEnum):
+    """What became of a mail that is nothing to be taken; of one that is, `Taken` tells."""
+
+    IGNORED = "ignored"  # in good order, and not for us to act on
+    DEAD = "dead"  # laid aside
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """A mail as it was handed to us: for whom, from whom (empty for mail systems; None where that is not
+    known), and its bytes."""
+
+    recipient: str | None
+    sender: str | None
+    raw: bytes
+
+
+class Inbound:
+    """Takes one mail after the other. Only a database that is away is an error, for the mail system to come
+    again; whatever a mail holds is not."""
+
+    def __init__(self, app: Flask, settings: Settings, links: Links) -> None:
+        assert settings.inbound_domain is not None
+        self._app = app
+        self._settings = settings
+        self._links = links
+        self._paths = ReturnPaths(settings.inbound_domain, settings.secret_keys, settings.retired_keys)
+        self._dead_letters = DeadLetters(settings.dead_letters_dir)
+
+    def take(self, envelope: Envelope) -> Taken | Fate:
+        """Do what a mail asks for. Raises SQLAlchemy's errors and `DatabaseNotReady`."""
+        try:
+            ret = self._read(envelope)
+        except Unreadable as error:
+            self._dead_letters.keep(
+                envelope.raw, reason=str(error), recipient=envelope.recipient, now=datetime.now(UTC)
+            )
+            return Fate.DEAD
+        if ret is None:
+            log.info("inbound_ignored")
+            return Fate.IGNORED
+        with self._app.app_context(), write_transaction(db.session()):
+            taken = take_return(db.session(), self._settings, datetime.now(UTC), ret)
+        if taken in MEANT_SOMETHING:
+            counted.returned(ret.kind.value, ret.way)
+        log.info("inbound_taken", kind=ret.kind.value, way=ret.way, taken=taken.value, status=ret.status)
+        return taken
+
+    def _read(self, envelope: Envelope) -> Return | None:
+        """What a mail asks for; None where that is nothing. Raises `Unreadable` where it is to be laid
+        aside."""
+        path = self._path(envelope.recipient)
+        head = head_of(envelope.raw)
+        if path is not None and path.purpose is Purpose.UNSUBSCRIBE and not _is_report(head):
+            return _wish_to_leave(envelope, head, path)
+        report = read_report(envelope.raw)
+        if report.kind is ReportKind.FEEDBACK:
+            return self._complaint(report, path)
+        if path is None:
+            raise Unreadable("it came to an address that is none of ours")
+        return _bounce(report, path) if path.purpose is Purpose.BOUNCE else None
+
+    def _path(self, recipient: str | None) -> ReturnPath | None:
+        try:
+            return self._paths.read(recipient or "")
+        except Forged:
+            raise Unreadable("it came to an address that looks like ours and is forged") from None
+        except NotOurs:
+            return None
+
+    def _complaint(self, report: Report, path: ReturnPath | None) -> Return | None:
+        if report.feedback not in _COMPLAINTS:
+            return None
+        about = path or self._enclosed(report)
+        if about is None:
+            raise Unreadable("a complaint about a mail that is none of ours")
+        return Return(
+            ReturnKind.COMPLAINT,
+            key=f"complaint:{about.id}",
+            way="arf",
+            outbox_id=about.id if about.purpose is Purpose.BOUNCE else None,
+            subscription_id=about.id if about.purpose is Purpose.UNSUBSCRIBE else None,
+        )
+
+    def _enclosed(self, report: Report) -> ReturnPath | None:
+        """The address or link of ours in the headers of the mail that a complaint is about."""
+        for name, value in report.original:
+            uris = [value] if name == "Return-Path" else re.findall(r"<([^<>]+)>", value)
+            for uri in uris[:_MOST_URIS]:
+                text = "".join(uri.split())
+                try:
+                    return self._paths.read(text.removeprefix("mailto:").partition("?")[0])
+                except NotOurs:
+                    pass
+                try:
+                    token = text.removeprefix(f"{self._settings.base_url}/unsubscribe/")
+                    return ReturnPath(Purpose.UNSUBSCRIBE, self._links.read_unsubscribe(token))
+                except BadLink:
+                    pass
+        return None
+
+
+def _bounce(report: Report, path: ReturnPath) -> Return | None:
+    if report.kind is ReportKind.AUTO_REPLY:
+        return None
+    if report.kind is ReportKind.OTHER:
+        raise Unreadable("it came to a return path and reports nothing that we know")
+    failure = report.failure
+    if failure is None:
+        return None
+    return Return(
+        ReturnKind.BOUNCE,
+        key=bounce_key(path.id, failure.status),
+        way="mail",
+        outbox_id=path.id,
+        status=failure.status,
+        diagnostic=failure.diagnostic,
+    )
+
+
+def _wish_to_leave(envelope: Envelope, head: Message, path: ReturnPath) -> Return | None:
+    """Any mail to the address of a subscription ends it, whatever it holds, save those that no person or mail
+    program wrote to leave: bounces, and answers of machines."""
+    sender = envelope.sender if envelope.sender is not None else str(head.get("return-path", "unknown"))
+    # Postfix's pipe writes a null sender as MAILER-DAEMON unless it is told otherwise.
+    if sender.strip().strip("<>").partition("@")[0].lower() in ("", "mailer-daemon"):
+        return None
+    if is_auto_reply(head, by_subject=False):
+        return None
+    # By its Message-ID: the same mail that comes again must not end what was begun anew since.
+    told_apart = str(head.get("message-id", "")).strip() or hashlib.sha256(envelope.raw).hexdigest()
+    return Return(
+        ReturnKind.UNSUBSCRIBE,
+        key=f"unsubscribe:{path.id}:{told_apart}",
+        way="mailto",
+        subscription_id=path.id,
+    )
+
+
+def recipient_of(raw: bytes) -> str | None:
+    """Whom a mail went to, as the mail system that delivered it has noted on top of it."""
+    head = head_of(raw)
+    for name in ("x-original-to", "delivered-to", "envelope-to"):
+        if value := str(head.get(name, "")).strip():
+            return value
+    return None
+
+
+def _is_report(head: Message) -> bool:
+    return head.get_content_type() == "multipart/report"
