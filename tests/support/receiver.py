@@ -86,8 +86,11 @@ class Receiver:
             # As servers do it: an answer leaves in one piece.
             wbufsize = -1
 
+            def do_GET(self) -> None:
+                self.do_POST()
+
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 told = Told(self.path, {key.lower(): value for key, value in self.headers.items()}, body)
                 receiver.told.append(told)
                 receiver.respond(self)
