@@ -12,7 +12,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from itsdangerous import BadData, Signer
@@ -34,6 +34,34 @@ class Confirmation:
     subscription_id: UUID
     generation: int
     expired: bool
+    signed_at: datetime
+
+
+# A link to the subscriber's page that stood in any mail: shown to others with the mail, it opens little.
+MANAGE_FOR = timedelta(days=30)
+# One that was sent because its reader asked for it opens all, for as long.
+ASKED_FOR = timedelta(days=1)
+# A change of address is remembered so long after it was asked for, or made, and can be undone.
+UNDO_FOR = timedelta(days=14)
+
+
+@dataclass(frozen=True)
+class Manage:
+    """What a link to the subscriber's page names: a person, and which of their addresses it was sent to.
+    `asked` says that it was sent on request, to nobody else, and lately."""
+
+    subscriber_id: UUID
+    generation: int
+    asked: bool
+    expired: bool
+
+
+@dataclass(frozen=True)
+class NewAddress:
+    """What the link to a new address names: the change that it makes."""
+
+    change_id: UUID
+    expired: bool
 
 
 class Links:
@@ -44,10 +72,14 @@ class Links:
 
     _CONFIRM = "newsletter.confirm.v1"
     _UNSUBSCRIBE = "newsletter.unsubscribe.v1"
+    _MANAGE = "newsletter.manage.v1"
+    _NEW_ADDRESS = "newsletter.new-address.v1"
+    _NOT_ME = "newsletter.not-me.v1"
 
     def __init__(self, keys: Sequence[str], retired: Sequence[str] = ()) -> None:
         self._keys = tuple(keys)
         self._unsubscribe = Signer([*retired, *keys], salt=self._UNSUBSCRIBE, digest_method=hashlib.sha256)
+        self._not_me = Signer(list(keys), salt=self._NOT_ME, digest_method=hashlib.sha256)
 
     def confirm_token(self, subscription_id: UUID, generation: int, *, now: datetime) -> str:
         """A token that confirms sign-up number `generation` of a subscription."""
@@ -56,17 +88,12 @@ class Links:
 
     def read_confirm(self, token: str, *, now: datetime, max_age: timedelta) -> Confirmation:
         """What a confirmation token names, and whether its time is over (D3). Raises `BadLink`."""
-        signer = SignerAt(self._keys, self._CONFIRM, now)
-        try:
-            value, signed_at = signer.unsign(_clean(token), return_timestamp=True)
-            packed, generation = value[:22].decode(), value[22:].decode()
-            if not (generation.isascii() and generation.isdigit()):
-                raise BadLink
-            age = now.astimezone(UTC) - signed_at
-            # A token from the future was signed by a clock that is ahead: as good as a fresh one.
-            return Confirmation(_unpack(packed), int(generation), expired=age > max_age)
-        except (BadData, ValueError) as error:
-            raise BadLink from error
+        value, signed_at = self._read(self._CONFIRM, token, now)
+        packed, generation = value[:22], value[22:]
+        if not (generation.isascii() and generation.isdigit()):
+            raise BadLink
+        # A token from the future was signed by a clock that is ahead: as good as a fresh one.
+        return Confirmation(_unpack(packed), int(generation), now - signed_at > max_age, signed_at)
 
     def unsubscribe_token(self, subscription_id: UUID) -> str:
         """A token that ends one subscription. It never expires."""
@@ -76,6 +103,54 @@ class Links:
         """The subscription that an unsubscribe token ends. Raises `BadLink`."""
         try:
             return _unpack(self._unsubscribe.unsign(_clean(token)).decode())
+        except (BadData, ValueError) as error:
+            raise BadLink from error
+
+    def manage_token(self, subscriber_id: UUID, generation: int, *, asked: bool, now: datetime) -> str:
+        """A token that opens a person's page while they have this address."""
+        value = f"{_pack(subscriber_id)}{'a' if asked else 'm'}{generation}"
+        return SignerAt(self._keys, self._MANAGE, now).sign(value).decode()
+
+    def read_manage(self, token: str, *, now: datetime) -> Manage:
+        """Whose page a token opens, how far, and whether its time is over. Raises `BadLink`."""
+        value, signed_at = self._read(self._MANAGE, token, now)
+        packed, strength, generation = value[:22], value[22:23], value[23:]
+        if strength not in ("a", "m") or not (generation.isascii() and generation.isdigit()):
+            raise BadLink
+        age = now - signed_at
+        return Manage(
+            _unpack(packed),
+            int(generation),
+            asked=strength == "a" and age <= ASKED_FOR,
+            expired=age > MANAGE_FOR,
+        )
+
+    def new_address_token(self, change_id: UUID, *, now: datetime) -> str:
+        """A token that makes a change of address, for the new one."""
+        return SignerAt(self._keys, self._NEW_ADDRESS, now).sign(_pack(change_id)).decode()
+
+    def read_new_address(self, token: str, *, now: datetime, max_age: timedelta) -> NewAddress:
+        """The change that a token makes, and whether its time is over. Raises `BadLink`."""
+        value, signed_at = self._read(self._NEW_ADDRESS, token, now)
+        return NewAddress(_unpack(value), expired=now - signed_at > max_age)
+
+    def not_me_token(self, change_id: UUID) -> str:
+        """A token that stops or undoes a change of address, for the old one: it works while the change is
+        remembered."""
+        return self._not_me.sign(_pack(change_id)).decode()
+
+    def read_not_me(self, token: str) -> UUID:
+        """The change that a token stops or undoes. Raises `BadLink`."""
+        try:
+            return _unpack(self._not_me.unsign(_clean(token)).decode())
+        except (BadData, ValueError) as error:
+            raise BadLink from error
+
+    def _read(self, salt: str, token: str, now: datetime) -> tuple[str, datetime]:
+        """What a token of one purpose carries, and when it was signed. Raises `BadLink`."""
+        try:
+            value, signed_at = SignerAt(self._keys, salt, now).unsign(_clean(token), return_timestamp=True)
+            return value.decode(), signed_at
         except (BadData, ValueError) as error:
             raise BadLink from error
 

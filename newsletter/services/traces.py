@@ -1,19 +1,48 @@
 """Traces of an address beside its subscriber's own rows: in answers that are kept for callers who repeat
-themselves, and in the refused rows of imports. They go with the person."""
+themselves, in files that wait to be imported, in rows that imports refused, in what relays answered, in mail
+that came back, in changes of address that others asked for. They go with the person."""
 
 from __future__ import annotations
 
+from contextlib import suppress
+from datetime import datetime
 from string import ascii_lowercase, ascii_uppercase
+from typing import Literal
+from unicodedata import normalize
+from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, func, or_, update
+from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from newsletter.database import canonical_json, table_of
-from newsletter.models import IdempotencyKey, ImportRefusal
+from newsletter.dead_letters import DeadLetters
+from newsletter.domain.addresses import spellings_of_domain
+from newsletter.models import (
+    AddressChange,
+    IdempotencyKey,
+    Import,
+    ImportChunk,
+    ImportRefusal,
+    ImportState,
+    OutboxMessage,
+)
+from newsletter.services.importing import imports
+from newsletter.settings import Settings
+
+FILE_REMOVED = "somebody in this file was erased meanwhile, so it was removed: bring it again without them"
 
 
-def remove(session: Session, address: str) -> None:
-    """Remove what names the address, whatever its case. Each is a walk through a table: erasing is rare."""
+def remove(session: Session, settings: Settings, now: datetime, address: str, identity: str) -> None:
+    """Remove what names the address, whatever its case. Each is a walk through a table: erasing is rare.
+    What is not undone with the transaction is no loss: mail that came back and could not be read."""
+    DeadLetters(settings.dead_letters_dir).remove(_encoded(address))
+    session.execute(
+        delete(_CHANGES).where(or_(_CHANGES.c.new_identity == identity, _CHANGES.c.old_identity == identity))
+    )
+    session.execute(update(_OUTBOX).where(_names(_OUTBOX.c.last_error, address)).values(last_error="erased"))
+    for import_id in session.scalars(select(_IMPORTS.c.id).where(_IMPORTS.c.state.in_(_WAITING))).all():
+        if _is_in_file(session, import_id, address):
+            imports.end(session, now, import_id, ImportState.CANCELLED, error=FILE_REMOVED)
     session.execute(delete(_ANSWERS).where(_names(_ANSWERS.c.body, address)))
     session.execute(
         update(_REFUSALS)
@@ -24,15 +53,58 @@ def remove(session: Session, address: str) -> None:
 
 def _names(column: ColumnElement[str], address: str) -> ColumnElement[bool]:
     """Whether a text holds the address, as it is or as JSON writes it."""
-    # Some databases fold the case of ASCII alone.
-    cases = {address, address.lower(), address.upper()}
-    spellings = {write(case) for case in cases for write in (str, _json, _ascii_json)}
     return or_(
-        *(
-            func.lower(column).contains(spelling, autoescape=True)
-            for spelling in sorted({spelling.translate(_ASCII_LOWER) for spelling in spellings})
-        )
+        *(func.lower(column).contains(spelling, autoescape=True) for spelling in sorted(_spellings(address)))
     )
+
+
+def _spellings(address: str) -> set[str]:
+    """The address as it may be written, with its ASCII letters in lower case."""
+    local, _, domain = address.rpartition("@")
+    cases = {
+        f"{one}@{other}"
+        for one in _looks(local)
+        for name in spellings_of_domain(domain)
+        for other in _looks(name)
+    }
+    written = {write(case) for case in cases for write in (str, _json, _ascii_json)}
+    return {spelling.translate(_ASCII_LOWER) for spelling in written}
+
+
+def _looks(text: str) -> set[str]:
+    """A text composed and decomposed, and in each case: some databases fold that of ASCII alone."""
+    return {
+        look
+        for form in _FORMS
+        for one in (normalize(form, text),)
+        for look in (one, one.lower(), one.upper())
+    }
+
+
+def _encoded(address: str) -> set[bytes]:
+    found = set()
+    for spelling in _spellings(address):
+        for encoding in ("utf-8", "cp1252", "utf-16-le", "utf-16-be"):
+            with suppress(UnicodeEncodeError):
+                found.add(spelling.encode(encoding))
+    return found
+
+
+def _is_in_file(session: Session, import_id: UUID, address: str) -> bool:
+    """Whether a file that waits to be imported names the address."""
+    needles = _encoded(address)
+    overlap = max(map(len, needles))
+    number, end = 0, b""
+    while True:
+        data = session.scalar(
+            select(_CHUNKS.c.data).where(_CHUNKS.c.import_id == import_id, _CHUNKS.c.number == number)
+        )
+        if data is None:
+            return False
+        text = end + bytes(data).lower()
+        if any(needle in text for needle in needles):
+            return True
+        number, end = number + 1, text[-overlap:]
 
 
 def _json(text: str) -> str:
@@ -53,5 +125,10 @@ def _units(character: str) -> list[int]:
     return [pairs[place] << 8 | pairs[place + 1] for place in range(0, len(pairs), 2)]
 
 
+_FORMS: tuple[Literal["NFC"], Literal["NFD"]] = ("NFC", "NFD")
 _ASCII_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
+# Files that nobody has started yet. One that is started is stored within minutes, and its file goes then.
+_WAITING = (ImportState.UPLOADED.value, ImportState.CHECKING.value, ImportState.CHECKED.value)
 _ANSWERS, _REFUSALS = table_of(IdempotencyKey), table_of(ImportRefusal)
+_IMPORTS, _CHUNKS = table_of(Import), table_of(ImportChunk)
+_CHANGES, _OUTBOX = table_of(AddressChange), table_of(OutboxMessage)

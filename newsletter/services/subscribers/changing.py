@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from newsletter.database import table_of
 from newsletter.domain import languages
+from newsletter.domain.addresses import Address
 from newsletter.domain.lifecycle import Event, State, move
 from newsletter.domain.profiles import ProfileError, check_attributes, parse_name
 from newsletter.domain.searching import search_text
@@ -28,38 +29,70 @@ from newsletter.settings import Settings
 @dataclass(frozen=True)
 class Changes:
     """What a subscriber shall be from now on, on every list: an empty name is none. What is None here stays
-    as it is."""
+    as it is. `spelling` is the address as they write it; where it is another's, it changes nothing."""
 
     name: str | None = None
     locale: str | None = None
     attributes: dict[str, Any] | None = None
+    spelling: Address | None = None
 
 
 def edit(
     session: Session, now: datetime, actor: Actor, seen: Seen, subscription_id: UUID, changes: Changes
 ) -> None:
-    """Keep the changes; what is the same already leaves no trace. They are the person's on every list, so
-    each list's journal tells of them. Raises `ProfileError` or `SubscriberGone`."""
+    """Keep the changes, on a publisher's behalf. Raises `ProfileError` or `SubscriberGone`."""
     row = session.execute(
-        select(_SUBSCRIBERS, _SUBSCRIPTIONS.c.list_id)
-        .join(_SUBSCRIPTIONS, _SUBSCRIPTIONS.c.subscriber_id == _SUBSCRIBERS.c.id)
-        .where(_SUBSCRIPTIONS.c.id == subscription_id)
-        .with_for_update(of=_SUBSCRIBERS)
+        select(_SUBSCRIPTIONS.c.subscriber_id, _SUBSCRIPTIONS.c.list_id).where(
+            _SUBSCRIPTIONS.c.id == subscription_id
+        )
     ).one_or_none()
     if row is None:
         raise SubscriberGone
-    wanted = {"name": row.name, "locale": row.locale, "attributes": row.attributes} | _checked(changes)
+    changed = edit_person(session, now, seen, row.subscriber_id, changes)
+    if changed:
+        audit.record(
+            session,
+            now,
+            actor,
+            "subscriber.edited",
+            list_id=row.list_id,
+            subject=str(subscription_id),
+            fields=changed,
+        )
+
+
+def edit_person(
+    session: Session, now: datetime, seen: Seen, subscriber_id: UUID, changes: Changes
+) -> list[str]:
+    """Keep the changes; returns which fields are others now: what is the same already leaves no trace. They
+    are the person's on every list, so each list's journal tells of them. Raises `ProfileError` or
+    `SubscriberGone`."""
+    row = session.execute(
+        select(_SUBSCRIBERS).where(_SUBSCRIBERS.c.id == subscriber_id).with_for_update()
+    ).one_or_none()
+    if row is None:
+        raise SubscriberGone
+    kept = {"address": row.address, "name": row.name, "locale": row.locale, "attributes": row.attributes}
+    wanted = kept | _checked(changes)
+    if changes.spelling is not None and changes.spelling.identity == row.identity:
+        wanted["address"] = changes.spelling.text
     changed = [field for field, value in wanted.items() if value != getattr(row, field)]
     if not changed:
-        return
+        return []
     session.execute(
         update(_SUBSCRIBERS)
         .where(_SUBSCRIBERS.c.id == row.id)
-        .values(**wanted, search=search_text(row.address, wanted["name"]))
+        .values(**wanted, search=search_text(wanted["address"], wanted["name"]))
     )
+    record_edit(session, now, seen, row.id)
+    return changed
+
+
+def record_edit(session: Session, now: datetime, seen: Seen, subscriber_id: UUID) -> None:
+    """Tell each list of the person that something of theirs was changed."""
     subscriptions = session.execute(
         select(_SUBSCRIPTIONS.c.id, _SUBSCRIPTIONS.c.list_id, _SUBSCRIPTIONS.c.state)
-        .where(_SUBSCRIPTIONS.c.subscriber_id == row.id)
+        .where(_SUBSCRIPTIONS.c.subscriber_id == subscriber_id)
         .order_by(_SUBSCRIPTIONS.c.id)
         # Its state stands in the evidence.
         .with_for_update()
@@ -74,15 +107,6 @@ def edit(
             for held in subscriptions
         ],
     )  # fmt: skip
-    audit.record(
-        session,
-        now,
-        actor,
-        "subscriber.edited",
-        list_id=row.list_id,
-        subject=str(subscription_id),
-        fields=changed,
-    )
 
 
 def _checked(changes: Changes) -> dict[str, Any]:

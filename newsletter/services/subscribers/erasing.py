@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, exists, select
@@ -11,14 +13,13 @@ from sqlalchemy.orm import Session
 
 from newsletter.database import table_of
 from newsletter.domain.lifecycle import State
-from newsletter.models import Subscriber, Subscription
+from newsletter.domain.suppressing import Reason
+from newsletter.models import AddressChange, Subscriber, Subscription
 from newsletter.services import audit, evidence, traces
 from newsletter.services.access import Actor
 from newsletter.services.subscribers.finding import SubscriberGone
 from newsletter.services.suppress import suppress as never_mail
 from newsletter.settings import Settings
-
-REASON = "erased"  # of a suppression
 
 
 class CannotSuppress(Exception):
@@ -51,37 +52,13 @@ def erase(
     hash by which the address is never mailed again. Raises `SubscriberGone` or `CannotSuppress`."""
     if suppress and actor.lists is not None:
         raise CannotSuppress
-    person = session.execute(
-        select(_SUBSCRIBERS.c.id, _SUBSCRIBERS.c.address, _SUBSCRIBERS.c.identity)
-        .join(_SUBSCRIPTIONS, _SUBSCRIPTIONS.c.subscriber_id == _SUBSCRIBERS.c.id)
-        .where(_SUBSCRIPTIONS.c.id == subscription_id)
-        .with_for_update(of=_SUBSCRIBERS)
-    ).one_or_none()
-    if person is None:
+    whose = select(_SUBSCRIPTIONS.c.subscriber_id).where(_SUBSCRIPTIONS.c.id == subscription_id)
+    subscriber_id = session.scalar(whose)
+    if subscriber_id is None:
         raise SubscriberGone
-    held = [
-        (row.list_id, row.id, State(row.state))
-        for row in session.execute(
-            select(_SUBSCRIPTIONS.c.id, _SUBSCRIPTIONS.c.list_id, _SUBSCRIPTIONS.c.state)
-            .where(_SUBSCRIPTIONS.c.subscriber_id == person.id)
-            .order_by(_SUBSCRIPTIONS.c.id)
-            .with_for_update()
-        )
-        if actor.sees(row.list_id)
-    ]
-    ids = [identifier for _, identifier, _ in held]
-    evidence.forget(session, now, held, way=way)
-    # Their mails go with them.
-    session.execute(delete(_SUBSCRIPTIONS).where(_SUBSCRIPTIONS.c.id.in_(ids)))
-    gone = session.execute(
-        delete(_SUBSCRIBERS)
-        .where(_SUBSCRIBERS.c.id == person.id, ~exists().where(_SUBSCRIPTIONS.c.subscriber_id == person.id))
-        .returning(_SUBSCRIBERS.c.id)
-    ).all()
-    if gone:
-        traces.remove(session, person.address)
+    person, held, wholly = _remove(session, settings, now, subscriber_id, actor.sees, way)
     if suppress:
-        never_mail(session, settings, now, person.identity, reason=REASON)
+        never_mail(session, settings, now, person.identity, reason=Reason.ERASED)
     for list_id, identifier, state in held:
         audit.record(
             session,
@@ -93,7 +70,79 @@ def erase(
             before=state.value,
             suppressed=suppress,
         )
-    return Erased(len(held), bool(gone))
+    return Erased(len(held), wholly)
+
+
+def erase_oneself(
+    session: Session, settings: Settings, now: datetime, subscriber_id: UUID, *, way: str
+) -> None:
+    """Remove a person who asks for it, from every list. Their address is kept from mail and from imports by a
+    keyed hash, until they sign up and confirm again; for ever where they reported mail as spam. Raises
+    `SubscriberGone`."""
+    before = _earlier_addresses(session, subscriber_id)
+    person, held, _ = _remove(session, settings, now, subscriber_id, lambda _: True, way)
+    complained = any(state is State.COMPLAINED for _, _, state in held)
+    reason = Reason.COMPLAINT if complained else Reason.LEFT
+    for identity in (person.identity, *before):
+        never_mail(session, settings, now, identity, reason=reason)
+
+
+def _earlier_addresses(session: Session, subscriber_id: UUID) -> dict[str, str]:
+    """The addresses that a person had lately and that are nobody's now, by their identities."""
+    rows = session.execute(
+        select(_CHANGES).where(_CHANGES.c.subscriber_id == subscriber_id, _CHANGES.c.made_at.is_not(None))
+    )
+    had = {
+        identity: address
+        for row in rows
+        for identity, address in ((row.old_identity, row.old_address), (row.new_identity, row.new_address))
+    }
+    taken = session.scalars(select(_SUBSCRIBERS.c.identity).where(_SUBSCRIBERS.c.identity.in_(had)))
+    return {identity: had[identity] for identity in had.keys() - set(taken)}
+
+
+def _remove(
+    session: Session,
+    settings: Settings,
+    now: datetime,
+    subscriber_id: UUID,
+    sees: Callable[[UUID], bool],
+    way: str,
+) -> tuple[Any, list[tuple[UUID, UUID, State]], bool]:
+    """Remove the person from the lists that are seen. Returns who it was, what went (each its list, its id,
+    its state), and whether nothing is left of them."""
+    person = session.execute(
+        select(_SUBSCRIBERS.c.id, _SUBSCRIBERS.c.address, _SUBSCRIBERS.c.identity)
+        .where(_SUBSCRIBERS.c.id == subscriber_id)
+        .with_for_update()
+    ).one_or_none()
+    if person is None:
+        raise SubscriberGone
+    held = [
+        (row.list_id, row.id, State(row.state))
+        for row in session.execute(
+            select(_SUBSCRIPTIONS.c.id, _SUBSCRIPTIONS.c.list_id, _SUBSCRIPTIONS.c.state)
+            .where(_SUBSCRIPTIONS.c.subscriber_id == person.id)
+            .order_by(_SUBSCRIPTIONS.c.id)
+            .with_for_update()
+        )
+        if sees(row.list_id)
+    ]
+    ids = [identifier for _, identifier, _ in held]
+    before = _earlier_addresses(session, person.id)
+    evidence.forget(session, now, held, way=way)
+    # Their mails go with them.
+    session.execute(delete(_SUBSCRIPTIONS).where(_SUBSCRIPTIONS.c.id.in_(ids)))
+    gone = session.execute(
+        delete(_SUBSCRIBERS)
+        .where(_SUBSCRIBERS.c.id == person.id, ~exists().where(_SUBSCRIPTIONS.c.subscriber_id == person.id))
+        .returning(_SUBSCRIBERS.c.id)
+    ).all()
+    if gone:
+        for identity, address in {person.identity: person.address, **before}.items():
+            traces.remove(session, settings, now, address, identity)
+    return person, held, bool(gone)
 
 
 _SUBSCRIBERS, _SUBSCRIPTIONS = table_of(Subscriber), table_of(Subscription)
+_CHANGES = table_of(AddressChange)

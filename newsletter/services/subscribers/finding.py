@@ -85,6 +85,7 @@ class SubscriberView:
     asked_at: datetime
     confirmed_at: datetime | None
     unsubscribed_at: datetime | None
+    paused_until: datetime | None
     history: tuple[HistoryEntry, ...] = ()
     mails: tuple[Mail, ...] = ()
     elsewhere: tuple[Elsewhere, ...] = ()
@@ -106,6 +107,12 @@ def find_address(session: Session, list_id: UUID, identity: str) -> SubscriberVi
     return _view(session, row) if row is not None else None
 
 
+def find_own(session: Session, subscriber_id: UUID) -> list[SubscriberView]:
+    """All that a person holds, list by list."""
+    rows = session.connection().execute(_ONE.where(_SUBSCRIPTIONS.c.subscriber_id == subscriber_id)).all()
+    return [_view(session, row) for row in sorted(rows, key=lambda row: row.subscription_id)]
+
+
 def _view(session: Session, row: Any) -> SubscriberView:
     return SubscriberView(
         id=row.subscription_id,
@@ -122,6 +129,7 @@ def _view(session: Session, row: Any) -> SubscriberView:
         asked_at=row.asked_at,
         confirmed_at=row.confirmed_at,
         unsubscribed_at=row.unsubscribed_at,
+        paused_until=row.paused_until,
         history=_history(session, row.subscription_id),
         mails=_mails(session, row.subscription_id),
         elsewhere=_elsewhere(session, row.subscriber_id, row.subscription_id),
@@ -174,6 +182,7 @@ _ONE = (
         _SUBSCRIPTIONS.c.asked_at,
         _SUBSCRIPTIONS.c.confirmed_at,
         _SUBSCRIPTIONS.c.unsubscribed_at,
+        _SUBSCRIPTIONS.c.paused_until,
         *lists.COLUMNS,
     )
     .join(_SUBSCRIBERS, _SUBSCRIBERS.c.id == _SUBSCRIPTIONS.c.subscriber_id)

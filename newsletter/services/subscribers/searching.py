@@ -64,6 +64,7 @@ class Row:
     created_at: datetime
     confirmed_at: datetime | None
     unsubscribed_at: datetime | None
+    paused_until: datetime | None
 
 
 @dataclass(frozen=True)
@@ -76,11 +77,12 @@ class Page:
 
 @dataclass(frozen=True)
 class _Scope:
-    """Where it is searched: a list, in these states, from this source."""
+    """Where it is searched: a list, in these states, from this source; without who is paused at a moment."""
 
     list_id: UUID
     states: tuple[State, ...]
     source: str | None
+    without_paused_at: datetime | None
 
 
 def search(
@@ -90,12 +92,19 @@ def search(
     query: str = "",
     states: Collection[State] = (),
     source: str | None = None,
+    without_paused_at: datetime | None = None,
     cursor: UUID | None = None,
     limit: int = 50,
 ) -> Page:
     """Subscribers of a list whose address or name holds `query`, whatever its case; the beginning of an
-    address where it has less than three characters. Without `states`, in any."""
-    scope = _Scope(list_id, tuple(state for state in State if state in states or not states), source)
+    address where it has less than three characters. Without `states`, in any. With a
+    moment, none who are paused then."""
+    scope = _Scope(
+        list_id,
+        tuple(state for state in State if state in states or not states),
+        source,
+        without_paused_at,
+    )
     needle = folded(query.strip())
     if len(needle) > _LONGEST_NEEDLE or not is_one_line(needle) or "\0" in (source or ""):
         return Page((), None)
@@ -146,11 +155,17 @@ def _look(
     session: Session, scope: _Scope, pattern: str | None, before: UUID, most: int, limit: int
 ) -> list[Any]:
     """Up to `limit` that match, and one more where there are more, among the first `most` of the scope."""
-    query = _looking(scope.states, by_source=scope.source is not None, matching=pattern is not None)
+    query = _looking(
+        scope.states,
+        by_source=scope.source is not None,
+        without_paused=scope.without_paused_at is not None,
+        matching=pattern is not None,
+    )
     return query.rows(
         session,
         list=scope.list_id,
         source=scope.source,
+        now=scope.without_paused_at,
         before=before,
         most=most,
         pattern=pattern,
@@ -160,8 +175,19 @@ def _look(
 
 def _end_of_look(session: Session, scope: _Scope, before: UUID, most: int) -> UUID | None:
     """The last of the first `most` of the scope; None where they are all there are."""
-    query = _ending(scope.states, by_source=scope.source is not None)
-    rows = query.rows(session, list=scope.list_id, source=scope.source, before=before, most=most)
+    query = _ending(
+        scope.states,
+        by_source=scope.source is not None,
+        without_paused=scope.without_paused_at is not None,
+    )
+    rows = query.rows(
+        session,
+        list=scope.list_id,
+        source=scope.source,
+        now=scope.without_paused_at,
+        before=before,
+        most=most,
+    )
     return rows[0].id if rows and rows[0].number == most else None
 
 
@@ -187,6 +213,7 @@ def _exactly(
         list=scope.list_id,
         states=[state.value for state in scope.states],
         source=scope.source,
+        now=scope.without_paused_at,
         pattern=pattern,
         candidates=candidates,
         before=before,
@@ -205,8 +232,10 @@ def sources(session: Session, list_id: UUID) -> list[str]:
 _SUBSCRIBERS, _SUBSCRIPTIONS = table_of(Subscriber), table_of(Subscription)
 _LIST, _BEFORE = bindparam("list", type_=Uuid()), bindparam("before", type_=Uuid())
 _SOURCE = bindparam("source", type_=String())
+_NOW = bindparam("now", type_=_SUBSCRIPTIONS.c.paused_until.type)
+_IS_PAUSED_NO_MORE = or_(_SUBSCRIPTIONS.c.paused_until.is_(None), _SUBSCRIPTIONS.c.paused_until <= _NOW)
 _MATCHES = _SUBSCRIBERS.c.search.like(bindparam("pattern", type_=String()), escape="!")
-_OF_SUBSCRIPTION = ("state", "source", "created_at", "confirmed_at", "unsubscribed_at")
+_OF_SUBSCRIPTION = ("state", "source", "created_at", "confirmed_at", "unsubscribed_at", "paused_until")
 
 
 def _most(name: str) -> Any:
@@ -221,7 +250,7 @@ def _shown(subscriptions: Any) -> Iterable[ColumnElement[Any]]:
     )
 
 
-def _first(states: tuple[State, ...], *, by_source: bool) -> Subquery:
+def _first(states: tuple[State, ...], *, by_source: bool, without_paused: bool) -> Subquery:
     """The first `most` subscriptions of a scope: each state is one stretch of an index."""
     columns = [_SUBSCRIPTIONS.c[name] for name in ("id", "subscriber_id", *_OF_SUBSCRIPTION)]
     stretches = []
@@ -236,6 +265,8 @@ def _first(states: tuple[State, ...], *, by_source: bool) -> Subquery:
         )
         if by_source:
             stretch = stretch.where(_SUBSCRIPTIONS.c.source == _SOURCE)
+        if without_paused:
+            stretch = stretch.where(_IS_PAUSED_NO_MORE)
         ordered = stretch.order_by(_SUBSCRIPTIONS.c.state.desc(), _SUBSCRIPTIONS.c.id.desc())
         stretches.append(ordered.limit(_most("most")))
     if len(stretches) == 1:
@@ -245,8 +276,8 @@ def _first(states: tuple[State, ...], *, by_source: bool) -> Subquery:
 
 
 @cache
-def _looking(states: tuple[State, ...], *, by_source: bool, matching: bool) -> Query:
-    first = _first(states, by_source=by_source)
+def _looking(states: tuple[State, ...], *, by_source: bool, without_paused: bool, matching: bool) -> Query:
+    first = _first(states, by_source=by_source, without_paused=without_paused)
     query: Select[Any] = select(*_shown(first)).join(_SUBSCRIBERS, _SUBSCRIBERS.c.id == first.c.subscriber_id)
     if matching:
         query = query.where(_MATCHES)
@@ -254,8 +285,8 @@ def _looking(states: tuple[State, ...], *, by_source: bool, matching: bool) -> Q
 
 
 @cache
-def _ending(states: tuple[State, ...], *, by_source: bool) -> Query:
-    first = _first(states, by_source=by_source)
+def _ending(states: tuple[State, ...], *, by_source: bool, without_paused: bool) -> Query:
+    first = _first(states, by_source=by_source, without_paused=without_paused)
     return Query(select(first.c.id, func.count().over().label("number")).order_by(first.c.id).limit(1))
 
 
@@ -267,6 +298,7 @@ _AMONG = Query(
         among(_SUBSCRIPTIONS.c.subscriber_id, "candidates"),
         among(_SUBSCRIPTIONS.c.state, "states"),
         or_(_SOURCE.is_(None), _SUBSCRIPTIONS.c.source == _SOURCE),
+        or_(_NOW.is_(None), _IS_PAUSED_NO_MORE),
         _SUBSCRIPTIONS.c.id < _BEFORE,
         _MATCHES,
     )
