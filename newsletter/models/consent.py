@@ -60,12 +60,14 @@ class ConsentEvent(Base):
 
 
 class Journal(Base):
-    """The one row that tells how far the journal is numbered. Whoever numbers it holds this row."""
+    """The one row that tells how far the journal is numbered, and how far what is numbered stands in the
+    ledger. Whoever adds to either holds this row."""
 
     __tablename__ = "journal"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     seq: Mapped[int] = mapped_column(BigInteger)
+    chained: Mapped[int] = mapped_column(BigInteger)
 
 
 class Tally(Base):

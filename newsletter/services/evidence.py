@@ -19,6 +19,7 @@ from newsletter.database import table_of
 from newsletter.domain.lifecycle import Event, State
 from newsletter.models import ConsentEvent, Subscription
 from newsletter.queries import Query
+from newsletter.services import ledger
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,10 @@ def forget(
     for identifier, seq, before in rows:
         if seq is None:
             counted.setdefault(identifier, State(before) if before else None)
-    session.connection().execute(delete(_EVENTS).where(ours))
+    gone = session.connection().execute(
+        delete(_EVENTS).where(ours).returning(_EVENTS.c.list_id, _EVENTS.c.seq)
+    )
+    ledger.forget(session, [(list_id, seq) for list_id, seq in gone if seq is not None])
     record(
         session,
         [
