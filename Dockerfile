@@ -19,7 +19,7 @@ RUN /opt/build/bin/pip wheel --no-index --no-deps --no-build-isolation --wheel-d
 FROM python:3.12-slim
 COPY --from=builder /opt/newsletter /opt/newsletter
 # A number, so that an orchestrator can see that it is not root.
-RUN install -d -m 0700 -o 10001 -g 10001 /data
+RUN install -d -m 0700 -o 10001 -g 10001 /data /data/spool
 ENV PATH=/opt/newsletter/bin:$PATH NEWSLETTER_DATA_DIR=/data
 VOLUME /data
 WORKDIR /
