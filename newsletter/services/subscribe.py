@@ -30,7 +30,7 @@ from newsletter.services.lists import ListView
 from newsletter.services.sign_ups import SignUp, judge_all
 from newsletter.settings import Settings
 
-MAIL_KINDS = (Kind.CONFIRMATION, Kind.ALREADY_SUBSCRIBED)
+MAIL_KINDS = (Kind.CONFIRMATION, Kind.REMINDER, Kind.ALREADY_SUBSCRIBED)
 _LONGEST_WAIT = timedelta(days=1)  # for a confirmation that the bounds of D9 hold back
 
 
@@ -71,7 +71,8 @@ def subscribe(
     known = lists.find_many(session, sorted({sign_up.slug for sign_up in sign_ups}))
     counts = DatabaseStorage(session, now)
     verdicts = judge_all(counts, settings, now, sign_ups, known)
-    suppressed = suppress.which(session, settings, {sign_up.address.identity for sign_up in sign_ups})
+    # Who can lift their suppression is asked to confirm, as anybody.
+    suppressed = suppress.for_good(session, settings, {sign_up.address.identity for sign_up in sign_ups})
     wanted = [
         sign_up
         for sign_up, verdict in zip(sign_ups, verdicts, strict=True)
@@ -93,9 +94,10 @@ def subscribe(
 def _standings(
     session: Session, now: datetime, sign_ups: Sequence[SignUp], known: dict[str, ListView]
 ) -> dict[tuple[str, UUID], _Standing]:
-    """How everybody in the batch stands, by identity and list; their rows are locked until the commit.
+    """How everybody in the batch stands, by identity and list; their rows are locked until the commit, people
+    first and then subscriptions: whoever leaves at the same moment is not brought back.
 
-    Rows are inserted and locked in order of identity, so that two batches cannot wait for each other.
+    Rows are inserted and locked in one order, so that two batches cannot wait for each other.
     """
     newcomers: dict[str, dict[str, Any]] = {
         sign_up.address.identity: {
@@ -116,12 +118,12 @@ def _standings(
     if len(people) < len(newcomers):
         raise Conflict("a subscriber was purged while they signed up")
     standings = {
-        (row.identity, row.list_id): _Standing(
-            people[row.identity], row.subscription_id, State(row.state), row.generation, row.confirmed_at
-        )
+        (row.identity, row.list_id): _Standing(people[row.identity], row.subscription_id)
         for row in found
         if row.subscription_id is not None
     }
+    if standings:
+        _lock(session, list(standings.values()))
     past = outbox.histories(
         session, [standing.subscription_id for standing in standings.values()], now, kinds=MAIL_KINDS
     )
@@ -133,6 +135,17 @@ def _standings(
         if key not in standings:
             standings[key] = _Standing(people[key[0]], new_id(now))
     return standings
+
+
+def _lock(session: Session, standings: Sequence[_Standing]) -> None:
+    """Read how they stand now, and keep them so."""
+    held = {row.id: row for row in _HELD.rows(session, ids=[one.subscription_id for one in standings])}
+    if len(held) < len(standings):
+        raise Conflict("a subscription was purged while its reader signed up")
+    for standing in standings:
+        row = held[standing.subscription_id]
+        standing.state, standing.generation = State(row.state), row.generation
+        standing.confirmed_at = row.confirmed_at
 
 
 def _apply(
@@ -227,14 +240,22 @@ _STANDINGS = Query(
         _SUBSCRIBERS.c.identity,
         _SUBSCRIPTIONS.c.list_id,
         _SUBSCRIPTIONS.c.id.label("subscription_id"),
-        _SUBSCRIPTIONS.c.state,
-        _SUBSCRIPTIONS.c.generation,
-        _SUBSCRIPTIONS.c.confirmed_at,
     )
     .outerjoin(_SUBSCRIPTIONS, _SUBSCRIPTIONS.c.subscriber_id == _SUBSCRIBERS.c.id)
     .where(among(_SUBSCRIBERS.c.identity, "identities"))
     .order_by(_SUBSCRIBERS.c.identity)
     .with_for_update(of=_SUBSCRIBERS)
+)
+_HELD = Query(
+    select(
+        _SUBSCRIPTIONS.c.id,
+        _SUBSCRIPTIONS.c.state,
+        _SUBSCRIPTIONS.c.generation,
+        _SUBSCRIPTIONS.c.confirmed_at,
+    )
+    .where(among(_SUBSCRIPTIONS.c.id, "ids"))
+    .order_by(_SUBSCRIPTIONS.c.id)
+    .with_for_update()
 )
 
 

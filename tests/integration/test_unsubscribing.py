@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import text
 
-from tests.support.service import Service, path
+from newsletter.extensions import db
+from tests.support.service import Service, eventually, path
 
 ONE_CLICK = "List-Unsubscribe=One-Click"
 
@@ -101,6 +104,23 @@ def test_u6_fifty_at_once_are_all_200_with_one_event_and_the_first_time_kept(ser
     assert statuses == {200}
     assert service.events().count("unsubscribe") == 1
     assert service.one("SELECT unsubscribed_at FROM subscriptions") == first
+
+
+def test_who_leaves_while_somebody_signs_them_up_anew_is_not_brought_back(
+    make_service: Callable[..., Service],
+) -> None:
+    """PostgreSQL: the sign-up waits for the one who leaves, and sees what they did. SQLite has one writer."""
+    service = make_service("postgresql")
+    service.confirmed("ann@example.org")
+    with service.app.app_context(), db.engine.connect() as leaving, ThreadPoolExecutor(1) as pool:
+        leaving.execute(text("UPDATE subscriptions SET state = 'unsubscribed'"))
+        signing_up = pool.submit(service.sign_up, "ann@example.org")
+        waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        eventually(lambda: service.one(waits) == 1)
+        leaving.commit()
+        assert signing_up.result().status_code == 200
+
+    assert service.states() == {"ann@example.org": "pending"}
 
 
 def test_u7_a_token_ends_one_subscription_only(service: Service) -> None:
