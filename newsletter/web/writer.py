@@ -9,15 +9,17 @@ item does not harm its neighbours: where a group fails, each is written alone.
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any, TypeVar, cast
 
 import structlog
-from flask import Flask, current_app
+from flask import Flask, current_app, has_app_context
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from newsletter.database import Conflict, DatabaseNotReady, first_line, is_disconnect, write_transaction
@@ -35,6 +37,7 @@ _PATIENCE = 20.0  # seconds that a request waits for its turn
 # While an import is stored, nobody else can write to SQLite, and on PostgreSQL nobody of whom it brings the
 # address. That ends by itself, so it is waited for, as long as proxies commonly wait for us.
 _PATIENCE_WITH_IMPORTS = 60.0
+_AWAY = 3.0  # seconds that a database which did not answer is not asked by who would rather not wait
 
 log = structlog.get_logger()
 
@@ -66,12 +69,16 @@ class Writer:
         self._settings = settings
         self._turn = threading.Lock()
         self._waiting: deque[_Job] = deque()
+        self._away_until = float("-inf")
+        # They wait for the database, so that who asked need not.
+        self._patient = ThreadPoolExecutor(_LARGEST_GROUP, "writer")
 
     def run(self, use_case: UseCase[Item, Result], item: Item) -> Result:
         """Apply `use_case` to `item` and return its result, committed.
 
         Raises `Unavailable` where the database is away or too slow, and what the use case itself raises.
         """
+        _let_go()
         job = _Job(use_case, item)
         self._waiting.append(job)
         if not self._turn.acquire(timeout=_PATIENCE) and not (
@@ -88,6 +95,25 @@ class Writer:
             raise job.error
         result: Result = job.result
         return result
+
+    def run_within(self, seconds: float, use_case: UseCase[Item, Result], item: Item) -> Result:
+        """As `run`, but for who would rather not wait: raises `Unavailable` after `seconds`, and at once
+        while the database is known to be away. What was asked may be done all the same."""
+        _let_go()
+        if self.is_away:
+            raise Unavailable("the database did not answer a moment ago")
+        asked = self._patient.submit(self.run, use_case, item)
+        try:
+            return asked.result(timeout=seconds)
+        except TimeoutError:
+            asked.cancel()
+            self._away_until = time.monotonic() + _AWAY
+            raise Unavailable("the database is too slow") from None
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the database did not answer a moment ago."""
+        return time.monotonic() < self._away_until
 
     def _is_importing(self) -> bool:
         try:
@@ -118,6 +144,7 @@ class Writer:
             if isinstance(error, DatabaseNotReady) or (
                 isinstance(error, DBAPIError) and is_disconnect(error)
             ):
+                self._away_until = time.monotonic() + _AWAY
                 log.error("database_away", error=first_line(error), requests=len(group))
                 for job in group:
                     job.fail(Unavailable("the database does not answer"))
@@ -142,6 +169,13 @@ class Writer:
                 for use_case, jobs in groupby(group, key=lambda job: job.use_case):
                     results += use_case(session, self._settings, now, [job.item for job in jobs])
         return results
+
+
+def _let_go() -> None:
+    """Give back the connection on which this request has read: whoever waits holds none, or there would be
+    none left for the one who writes."""
+    if has_app_context():
+        db.session().rollback()
 
 
 def writer() -> Writer:
