@@ -20,6 +20,7 @@ from newsletter.keys import prepare_data_dir, signing_keys
 from newsletter.parts import Parts, join
 from newsletter.paths import MIGRATIONS, TEMPLATES
 from newsletter.settings import Settings
+from newsletter.spool import Spool
 from newsletter.version import __version__
 
 __all__ = ["__version__", "create_app", "create_core"]
@@ -60,6 +61,7 @@ def create_core(settings: Settings | None = None) -> Flask:
             links=Links(settings.secret_keys, settings.retired_keys),
             forms=FormTokens(settings.secret_keys),
             tickets=Tickets(settings.secret_keys),
+            spool=Spool(settings.spool_dir),
             newest_migration=newest_migration(),
         ),
     )

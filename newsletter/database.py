@@ -12,7 +12,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,10 @@ _process_lock = threading.Lock()
 
 class DatabaseNotReady(Exception):
     """The database does not answer, or is not at the newest migration. The message is one line."""
+
+
+class DatabaseAway(DatabaseNotReady):
+    """The database does not answer: trying again may be the answer."""
 
 
 class Conflict(Exception):
@@ -112,7 +116,15 @@ def engine_options(settings: Settings) -> dict[str, Any]:
         own: dict[str, Any] = {"connect_args": {"isolation_level": None, "timeout": 10}}
     else:
         own = {
-            "connect_args": {"connect_timeout": 5, "application_name": "newsletter"},
+            "connect_args": {
+                "connect_timeout": 5,
+                "application_name": "newsletter",
+                # A server that is gone without a word is given up, rather than waited for by the hour.
+                "tcp_user_timeout": 10_000,
+                "keepalives_idle": 10,
+                "keepalives_interval": 5,
+                "keepalives_count": 2,
+            },
             "pool_pre_ping": True,
         }
     return {"json_serializer": canonical_json, "pool_size": 8, "max_overflow": 8, "pool_timeout": 10} | own
@@ -140,6 +152,8 @@ def _prepare_sqlite(engine: Engine, settings: Settings) -> None:
         # FULL: a consent that was answered for survives a power cut.
         cursor.execute(f"PRAGMA synchronous={settings.sqlite_synchronous}")
         cursor.execute("PRAGMA foreign_keys=ON")
+        # What is removed is overwritten: who was erased stands in no free page either.
+        cursor.execute("PRAGMA secure_delete=ON")
         cursor.execute("PRAGMA cache_size=-4000")
         cursor.close()
 
@@ -163,6 +177,18 @@ def write_transaction(session: Session) -> Iterator[None]:
         except BaseException:
             session.rollback()
             raise
+
+
+@contextmanager
+def snapshot(engine: Engine) -> Iterator[Connection]:
+    """A connection that sees the database as it is at its first statement, until the end."""
+    with engine.connect() as connection:
+        if connection.dialect.name == "postgresql":
+            connection = connection.execution_options(  # noqa: PLW2901
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
+        with connection.begin():
+            yield connection
 
 
 @contextmanager
@@ -217,6 +243,24 @@ def prepare_file(settings: Settings) -> None:
             pass
 
 
+def drop_old_pages(engine: Engine) -> None:
+    """Let no page stay that was replaced: SQLite keeps them beside the database, in its log of writes. Where
+    somebody reads at this moment, they stay until the next time. PostgreSQL sees to that itself (VACUUM)."""
+    if engine.dialect.name != "sqlite":
+        return
+    with engine.connect() as connection:
+        raw = connection.connection.driver_connection
+        assert raw is not None
+        # Not to wait: writers would wait along.
+        (patience,) = raw.execute("PRAGMA busy_timeout").fetchone()
+        raw.execute("PRAGMA busy_timeout=0")
+        try:
+            with suppress(connection.dialect.loaded_dbapi.OperationalError):
+                raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            raw.execute(f"PRAGMA busy_timeout={int(patience)}")
+
+
 def table_of(model: type[Base]) -> Table:
     """The table of a model, for statements that hot paths build once and run as Core."""
     table = model.__table__
@@ -256,7 +300,8 @@ def newest_migration() -> str | None:
 
 
 def check_ready(engine: Engine, *, head: str | None) -> None:
-    """Raise `DatabaseNotReady` unless the database answers and is at migration `head`."""
+    """Raise `DatabaseNotReady` unless the database answers and is at migration `head`; where it is away,
+    `DatabaseAway`."""
     where = engine.url.render_as_string(hide_password=True)
     if engine.dialect.name == "sqlite" and engine.url.database and not Path(engine.url.database).exists():
         raise DatabaseNotReady(f"there is no database at {engine.url.database} yet: run `newsletter init`")
@@ -265,7 +310,8 @@ def check_ready(engine: Engine, *, head: str | None) -> None:
             current = MigrationContext.configure(connection).get_current_revision()
             connection.execute(text("SELECT 1"))
     except SQLAlchemyError as error:
-        raise DatabaseNotReady(f"the database at {where} does not answer: {first_line(error)}") from error
+        kind = DatabaseAway if is_disconnect(error) else DatabaseNotReady
+        raise kind(f"the database at {where} does not answer: {first_line(error)}") from error
     if current != head:
         raise DatabaseNotReady(
             f"the database at {where} is at migration {current or 'none'}, this version needs {head}: "

@@ -12,7 +12,7 @@ from structlog.tracebacks import ExceptionDictTransformer
 
 # What our own events never hold, but an exception's text may.
 _ADDRESS = re.compile(r"[^\s<>\"]+@[^\s<>\"]+")
-_TOKEN = re.compile(r"/(confirm|unsubscribe|welcome)/[^\s\"'>]+")
+_TOKEN = re.compile(r"/(confirm|unsubscribe|welcome|manage|new-address|not-me)/[^\s\"'>]+")
 
 
 def configure(level: str) -> None:

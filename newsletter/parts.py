@@ -10,6 +10,7 @@ from newsletter.domain.forms import FormTokens
 from newsletter.domain.links import Links
 from newsletter.domain.tickets import Tickets
 from newsletter.settings import Settings
+from newsletter.spool import Spool
 
 _KEY = "newsletter"
 
@@ -17,12 +18,13 @@ _KEY = "newsletter"
 @dataclass(frozen=True)
 class Parts:
     """What every room may ask for: the settings, and the makers of links, of form tokens and of tickets for
-    operators."""
+    operators, and the spool."""
 
     settings: Settings
     links: Links
     forms: FormTokens
     tickets: Tickets
+    spool: Spool
     newest_migration: str | None
 
 

@@ -19,6 +19,7 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Connection,
+    Delete,
     Dialect,
     Insert,
     Select,
@@ -168,7 +169,9 @@ class _Prepared:
 class Query:
     """One statement of a hot path. For an INSERT or UPDATE, `columns` names the columns that are set."""
 
-    def __init__(self, statement: Select[Any] | Insert | Update, *, columns: Iterable[str] = ()) -> None:
+    def __init__(
+        self, statement: Select[Any] | Insert | Update | Delete, *, columns: Iterable[str] = ()
+    ) -> None:
         self._statement = statement
         self._columns = tuple(columns)
         self._prepared: dict[str, _Prepared] = {}
@@ -182,6 +185,8 @@ class Query:
             found = cursor.fetchall()
         make, converts = prepared.row, prepared.results
         assert make is not None
+        if not any(converts):
+            return [make(*row) for row in found]
         return [
             make(
                 *[

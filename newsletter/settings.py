@@ -6,6 +6,7 @@ names the variable and what it should be, in one line.
 
 from __future__ import annotations
 
+import base64
 import difflib
 import ipaddress
 import os
@@ -28,6 +29,14 @@ _ADDRESS = rf"{_ATEXT}(?:\.{_ATEXT})*@{_DOMAIN}"
 _SENDER = re.compile(rf"(?:(?P<name>[^<>]*)<(?P<address>{_ADDRESS})>)|(?P<bare>{_ADDRESS})")
 # What Kubernetes puts into every container beside a service that is called `newsletter`.
 _FROM_KUBERNETES = re.compile(r"PORT|SERVICE_HOST|SERVICE_PORT(?:_.+)?|PORT_[0-9]+_(?:TCP|UDP)(?:_.+)?")
+# A topic of Amazon SNS.
+TOPIC_ARN = re.compile(
+    r"arn:(?P<partition>aws|aws-cn|aws-us-gov):sns:(?P<region>[a-z]{2}(?:-[a-z]+)+-[0-9]{1,2})"
+    r":[0-9]{12}:[A-Za-z0-9_-]{1,256}"
+)
+# A public key of the curve P-256 in DER (RFC 5480): what it begins with, and how many bytes it has.
+_P256_BEGINS = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d03010703420004")
+_P256_LENGTH = 91
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 
 
@@ -89,6 +98,12 @@ class Settings:
     outbox_lease: timedelta
     largest_import: int  # bytes
     webhooks_to_private: bool
+    ses_topic_arn: str | None
+    postmark_webhook: str | None = field(repr=False)  # user:password
+    mailgun_signing_key: str | None = field(repr=False)
+    sendgrid_public_key: str | None
+    inbound_domain: str | None
+    inbound_listen: tuple[str, int] | None  # host and port
     log_level: str
 
     @property
@@ -121,12 +136,23 @@ class Settings:
         return self.data_dir / "mailbox"
 
     @property
+    def dead_letters_dir(self) -> Path:
+        """Where mail is laid that came back and could not be read."""
+        return self.data_dir / "dead-letters"
+
+    @property
+    def spool_dir(self) -> Path:
+        """Where is kept what was asked while the database was away."""
+        return self.data_dir / "spool"
+
+    @property
     def keys_file(self) -> Path:
         return self.data_dir / "secret_keys"
 
     @property
     def needs_data_dir(self) -> bool:
-        """False where the database, the keys and the relay are all elsewhere: a stateless container."""
+        """False where the database, the keys and the relay are all elsewhere: then the folder is made when
+        something must be kept in the spool."""
         return self.on_sqlite or not self.secret_keys or self.smtp is None
 
     @classmethod
@@ -160,9 +186,17 @@ class Settings:
             outbox_lease=timedelta(seconds=reader.number("OUTBOX_LEASE_SECONDS", 30, least=1, most=3600)),
             largest_import=reader.number("LARGEST_IMPORT_MB", 200, least=1, most=4000) * 1024 * 1024,
             webhooks_to_private=reader.choice("WEBHOOKS_TO_PRIVATE", "off", "on") == "on",
+            ses_topic_arn=_topic_arn(reader),
+            postmark_webhook=_postmark_webhook(reader),
+            mailgun_signing_key=_mailgun_signing_key(reader),
+            sendgrid_public_key=_sendgrid_public_key(reader),
+            inbound_domain=_inbound_domain(reader),
+            inbound_listen=_inbound_listen(reader),
             log_level=reader.choice("LOG_LEVEL", "info", "debug", "warning", "error"),
         )
         reader.refuse_unknown()
+        if settings.inbound_listen is not None and settings.inbound_domain is None:
+            raise bad("INBOUND_LISTEN", "needs NEWSLETTER_INBOUND_DOMAIN, the domain whose mail comes there")
         return settings
 
 
@@ -333,6 +367,60 @@ def _keys(reader: _Reader, name: str) -> tuple[str, ...]:
     if any(len(key) < 32 for key in keys):
         raise bad(name, "must be keys of at least 32 characters each, separated by commas")
     return keys
+
+
+def _topic_arn(reader: _Reader) -> str | None:
+    value = reader.text("SES_TOPIC_ARN")
+    if value is not None and not TOPIC_ARN.fullmatch(value):
+        raise bad("SES_TOPIC_ARN", "must look like arn:aws:sns:eu-west-1:123456789012:name")
+    return value
+
+
+def _postmark_webhook(reader: _Reader) -> str | None:
+    value = reader.text("POSTMARK_WEBHOOK")
+    if value is not None and not re.fullmatch(r"[A-Za-z0-9._~-]+:[A-Za-z0-9._~-]{16,}", value):
+        raise bad(
+            "POSTMARK_WEBHOOK",
+            "must look like user:password, of letters, digits and -._~, the password at least 16 of them",
+        )
+    return value
+
+
+def _mailgun_signing_key(reader: _Reader) -> str | None:
+    value = reader.text("MAILGUN_SIGNING_KEY")
+    if value is not None and not re.fullmatch(r"[!-~]{16,}", value):
+        raise bad("MAILGUN_SIGNING_KEY", "must be the HTTP webhook signing key, at least 16 characters")
+    return value
+
+
+def _sendgrid_public_key(reader: _Reader) -> str | None:
+    value = reader.text("SENDGRID_PUBLIC_KEY")
+    fault = bad("SENDGRID_PUBLIC_KEY", "must be the verification key as it is shown, such as MFkw…==")
+    try:
+        key = base64.b64decode(value or "", validate=True)
+    except ValueError as error:
+        raise fault from error
+    if value is not None and not (len(key) == _P256_LENGTH and key.startswith(_P256_BEGINS)):
+        raise fault
+    return value
+
+
+def _inbound_domain(reader: _Reader) -> str | None:
+    value = reader.text("INBOUND_DOMAIN")
+    # A local part of ours has up to 57 octets, and an address 254 in all.
+    if value is not None and (not re.fullmatch(_DOMAIN, value) or len(value) > 190):
+        raise bad("INBOUND_DOMAIN", f"must be a domain such as bounces.news.example.org, not {value!r}")
+    return value.lower() if value is not None else None
+
+
+def _inbound_listen(reader: _Reader) -> tuple[str, int] | None:
+    value = reader.text("INBOUND_LISTEN")
+    if value is None:
+        return None
+    match = re.fullmatch(rf"(?:({_DOMAIN})|\[([0-9a-fA-F:.]+)\]):([1-9][0-9]{{0,4}})", value)
+    if match is None or int(match[3]) > 65535:
+        raise bad("INBOUND_LISTEN", f"must look like 127.0.0.1:8024, not {value!r}")
+    return match[1] or match[2], int(match[3])
 
 
 def _redis_url(reader: _Reader) -> str | None:

@@ -19,11 +19,15 @@ from flask_migrate.cli import db as db_group
 from sqlalchemy.exc import SQLAlchemyError
 
 from newsletter.cli.common import CommandError
+from newsletter.cli.conformance import conformance_command
 from newsletter.cli.exporting import export_command, verify_command
 from newsletter.cli.importing import import_command
+from newsletter.cli.ledger import LedgerBroken, verify_ledger_command
 from newsletter.cli.mailing_lists import lists_group
 from newsletter.cli.operators import operators_group, tokens_group
+from newsletter.cli.receiving import receive_command
 from newsletter.cli.serving import init_command, serve_command, worker_command
+from newsletter.conformance.rules import CannotCheck
 from newsletter.database import DatabaseNotReady, first_line
 from newsletter.mail.transport import RelayDown
 from newsletter.services.exports import ExportError, NotProven
@@ -38,17 +42,20 @@ _COMMANDS: tuple[click.Command, ...] = (
     init_command,
     serve_command,
     worker_command,
+    receive_command,
     export_command,
     verify_command,
+    verify_ledger_command,
     import_command,
     lists_group,
     operators_group,
     tokens_group,
+    conformance_command,
 )
 # Each has a message of one line that somebody can act on.
 _EXPECTED = (
     SettingsError, DatabaseNotReady, ListError, OperatorError, TokenError, CommandError, ImportFault,
-    ExportError, NotProven, alembic.util.CommandError, RelayDown, CannotListen,
+    ExportError, NotProven, LedgerBroken, alembic.util.CommandError, RelayDown, CannotListen,
 )  # fmt: skip
 
 
@@ -92,6 +99,8 @@ def run(main: Callable[[], None]) -> None:
     os.umask(0o077)
     try:
         main()
+    except CannotCheck as error:
+        _fail(str(error), status=2)
     except _EXPECTED as error:
         _fail(str(error))
     except (SQLAlchemyError, psycopg.Error, sqlite3.Error) as error:
@@ -102,6 +111,6 @@ def run(main: Callable[[], None]) -> None:
         sys.exit(1)
 
 
-def _fail(message: str) -> None:
+def _fail(message: str, *, status: int = 1) -> None:
     click.echo(f"newsletter: {' '.join(message.split())}", err=True)
-    sys.exit(1)
+    sys.exit(status)

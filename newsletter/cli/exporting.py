@@ -49,6 +49,7 @@ from newsletter.services.exports.proof import LARGEST
 @click.option("--source", help="Only who came by this way, such as form or script.")
 @click.option("--domain", help="Only addresses at this domain, such as example.org.")
 @click.option("--attribute", metavar="KEY=VALUE", help="Only who has this attribute.")
+@click.option("--with-paused", is_flag=True, help="Those, too, who paused: they want no mail until a day.")
 @click.option("--column", "columns", multiple=True, help="A column, in the order in which they are given.")
 @click.option("--safe", is_flag=True, help="Defuse what a spreadsheet would take for a formula.")
 @click.option("--gzip", is_flag=True, help="Compress it.")
@@ -68,6 +69,7 @@ def export_command(
     source: str | None,
     domain: str | None,
     attribute: str | None,
+    with_paused: bool,
     columns: tuple[str, ...],
     safe: bool,
     gzip: bool,
@@ -86,6 +88,7 @@ def export_command(
         source=source,
         domain=domain,
         attribute=_pair(attribute),
+        with_paused=with_paused,
         columns=columns,
         safe=safe,
         gzip=gzip,

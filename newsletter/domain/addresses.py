@@ -101,6 +101,15 @@ def envelope_form(address: str) -> str:
     return f"{local}@{validate_email('a@' + domain, check_deliverability=False).ascii_domain}"
 
 
+def spellings_of_domain(domain: str) -> set[str]:
+    """A domain in letters and in its ASCII form, by which mail systems know it."""
+    try:
+        checked = validate_email("a@" + domain, check_deliverability=False)
+    except EmailNotValidError:
+        return {domain}
+    return {domain, checked.domain, checked.ascii_domain}
+
+
 def _mistake(text: str) -> str:
     """What is wrong with a text that is no address: the usual slips by their name."""
     local, at, domain = text.rpartition("@")

@@ -28,7 +28,7 @@ class Event(StrEnum):
     BOUNCE = "bounce"
     COMPLAIN = "complain"
     IMPORT = "import"  # came in a file: see IMPORTS
-    EDIT = "edit"  # a name or an attribute was changed
+    EDIT = "edit"  # something of the person was changed: a name, an attribute, the address; or a pause
     FORGET = "forget"  # what was held of it is gone, save this
 
 

@@ -5,6 +5,7 @@ Headers by RFC 5322, 2369 (List-Unsubscribe), 2919 (List-Id), 3834 (Auto-Submitt
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from email.headerregistry import Address as HeaderAddress
@@ -14,12 +15,16 @@ from email.utils import format_datetime
 from functools import cache
 from textwrap import fill
 
+from babel.dates import format_date
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from newsletter.domain import codes
-from newsletter.domain.addresses import envelope_form
+from newsletter.domain.addresses import envelope_form, mask
 from newsletter.domain.languages import choose, direction
-from newsletter.domain.links import Links
+from newsletter.domain.links import UNDO_FOR, Links
+from newsletter.domain.provider_events import echo
+from newsletter.domain.return_paths import ReturnPaths
+from newsletter.mail.plain_words import marked_up, wrapped
 from newsletter.models.outbox import Kind
 from newsletter.paths import TEMPLATES
 from newsletter.services.deliver import Claimed
@@ -56,6 +61,9 @@ class Composer:
     def __init__(self, settings: Settings, links: Links) -> None:
         self._settings = settings
         self._links = links
+        self._paths = (
+            ReturnPaths(settings.inbound_domain, settings.secret_keys) if settings.inbound_domain else None
+        )
 
     def compose(self, message: Claimed, now: datetime) -> Letter:
         """The letter for a claimed message, in its reader's language. Its links are signed now, so a late
@@ -63,7 +71,7 @@ class Composer:
         language = choose(message.locale, message.list.locale, ())
         templates = _templates(language)
         sender = message.list.sender_or(self._settings.mail_from)
-        unsubscribe_url = self._unsubscribe_url(message)
+        unsubscribe_url = self._unsubscribe_url(message, now)
         context = {
             "list": message.list,
             "locale": language,
@@ -72,6 +80,14 @@ class Composer:
             "confirm_url": self._confirm_url(message, now),
             "code": self._code(message, now),
             "unsubscribe_url": unsubscribe_url,
+            "manage_url": self._manage_url(message, now),
+            "new_address_url": self._new_address_url(message, now),
+            "not_me_url": self._not_me_url(message),
+            "other_address": mask(message.other_address) if message.other_address else None,
+            "is_taken": message.is_taken,
+            "undo_days": UNDO_FOR.days,
+            "find_link_url": f"{self._settings.base_url}/unsubscribe",
+            "paused_until": _long_date(message.paused_until, language, now),
             "postal_address": self._settings.postal_address,
             "base_host": self._settings.base_host,
             "max_age_days": self._settings.confirm_max_age.days,
@@ -107,16 +123,18 @@ class Composer:
         mail.make_alternative()
         mail.attach(html)
         policy = _WIRE if recipient.isascii() else _UTF8_WIRE
-        # Python would fold or encode these two, which must stand as they are (checklist U1, RFC 2919).
+        # Python would fold or encode these, which must stand as they are (checklist U1, RFC 2919).
         whole = (
             f"List-Id: <{message.list.slug}.{self._settings.base_host or 'localhost'}>\r\n"
-            f"List-Unsubscribe: <{unsubscribe_url}>\r\n"
+            f"List-Unsubscribe: <{unsubscribe_url}>{self._unsubscribe_mailto(message)}\r\n"
         )
+        whole += "".join(f"{name}: {value}\r\n" for name, value in self._echoes(message))
         content = whole.encode("ascii") + mail.as_bytes(policy=policy)
-        return Letter(sender.address, recipient, message.message_id, content)
+        envelope_sender = self._paths.bounce_address(message.id) if self._paths else sender.address
+        return Letter(envelope_sender, recipient, message.message_id, content)
 
     def _confirm_url(self, message: Claimed, now: datetime) -> str | None:
-        if message.kind is not Kind.CONFIRMATION:
+        if message.kind not in (Kind.CONFIRMATION, Kind.REMINDER):
             return None
         return self._url(
             "confirm", self._links.confirm_token(message.subscription_id, message.generation, now=now)
@@ -128,8 +146,47 @@ class Composer:
             return None
         return codes.spaced(codes.code_for(message.message_id, self._settings.secret_keys[-1]))
 
-    def _unsubscribe_url(self, message: Claimed) -> str:
+    def _echoes(self, message: Claimed) -> Iterator[tuple[str, str]]:
+        """Headers by which the events of the providers that are set tell which mail they are about."""
+        if self._settings.postmark_webhook is not None:
+            yield echo.postmark_header(message.id)
+        if self._settings.mailgun_signing_key is not None:
+            yield echo.mailgun_header(message.id)
+        if self._settings.sendgrid_public_key is not None:
+            yield echo.sendgrid_header(message.id)
+
+    def _manage_url(self, message: Claimed, now: datetime) -> str | None:
+        """The link to the reader's own page: one that opens all of it in the mail that they asked for it by.
+        A new address is nobody's yet, so it gets none."""
+        if message.kind is Kind.ADDRESS_CHANGE:
+            return None
+        token = self._links.manage_token(
+            message.subscriber_id, message.person_generation, asked=message.kind is Kind.LINKS, now=now
+        )
+        return self._url("manage", token)
+
+    def _new_address_url(self, message: Claimed, now: datetime) -> str | None:
+        if message.kind is not Kind.ADDRESS_CHANGE or message.change_id is None:
+            return None
+        return self._url("new-address", self._links.new_address_token(message.change_id, now=now))
+
+    def _not_me_url(self, message: Claimed) -> str | None:
+        if message.kind is not Kind.ADDRESS_NOTICE or message.change_id is None:
+            return None
+        return self._url("not-me", self._links.not_me_token(message.change_id))
+
+    def _unsubscribe_url(self, message: Claimed, now: datetime) -> str:
+        """Where one click leads. At an address that is to be somebody's it ends that, and nothing else."""
+        if (new_address := self._new_address_url(message, now)) is not None:
+            return f"{new_address}/stop"
         return self._url("unsubscribe", self._links.unsubscribe_token(message.subscription_id))
+
+    def _unsubscribe_mailto(self, message: Claimed) -> str:
+        """The way to leave by mail, after the other one, where mail can come back (checklist U1). A new
+        address is nobody's yet, and ends nobody's subscription."""
+        if self._paths is None or message.kind is Kind.ADDRESS_CHANGE:
+            return ""
+        return f", <mailto:{self._paths.unsubscribe_address(message.subscription_id)}?subject=unsubscribe>"
 
     def _url(self, door: str, token: str) -> str:
         return f"{self._settings.base_url}/{door}/{token}"
@@ -149,6 +206,8 @@ def _templates(language: str) -> Environment:
     )
     templates.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined]
     templates.filters["lines"] = _lines
+    templates.filters["wrapped"] = wrapped
+    templates.filters["marked_up"] = marked_up
     return templates
 
 
@@ -159,6 +218,13 @@ def _render(templates: Environment, name: str, context: dict[str, object]) -> st
 def _lines(paragraph: str) -> str:
     """A paragraph in lines that are easy to read in plain text."""
     return fill(paragraph, _TEXT_WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def _long_date(moment: datetime | None, language: str, now: datetime) -> str | None:
+    """A day to come, as the language writes it; None where it is none, or past."""
+    if moment is None or moment <= now:
+        return None
+    return format_date(moment, "long", locale=language)
 
 
 def _straight(text: str) -> str:

@@ -28,11 +28,14 @@ class Withdrawn(Exception):
 
 
 class Refused(Exception):
-    """The relay answered for this letter with something other than yes."""
+    """The relay answered for this letter with something other than yes. `said` is what it answered itself,
+    its code first; None where it answered nothing. `of_sender`: it would not hear whom the letter is for."""
 
-    def __init__(self, code: int, text: str) -> None:
+    def __init__(self, code: int, text: str, *, said: str | None = None, of_sender: bool = False) -> None:
         super().__init__(f"{code} {text}"[:500])
         self.verdict = verdict(code, text)
+        self.said = said[:500] if said else None
+        self.of_sender = of_sender
 
 
 class Undeliverable(Exception):
@@ -97,7 +100,8 @@ class SmtpTransport:
         if code >= 400:
             # The sender's fault, not the recipient's: to be tried again, whatever the code.
             self._reset(connection)
-            raise Refused(451, f"the relay refuses the sender: {code} {_text(text)}")
+            answer = f"{code} {_text(text)}"
+            raise Refused(451, f"the relay refuses the sender: {answer}", said=answer, of_sender=True)
         code, text = connection.rcpt(letter.recipient)
         if code >= 400:
             self._refuse(connection, code, text)
@@ -117,7 +121,7 @@ class SmtpTransport:
             self._drop()
         else:
             self._reset(connection)
-        raise Refused(code, _text(text))
+        raise Refused(code, _text(text), said=f"{code} {_text(text)}")
 
     def _reset(self, connection: smtplib.SMTP) -> None:
         try:

@@ -21,8 +21,12 @@ from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from newsletter.database import DatabaseNotReady, database_now, first_line, write_transaction
+from newsletter import counted
+from newsletter.database import DatabaseNotReady, database_now, drop_old_pages, first_line, write_transaction
+from newsletter.dead_letters import DeadLetters
+from newsletter.domain.bounce_policy import precise
 from newsletter.domain.retry import GIVE_UP_AFTER, Verdict, delay_before, relay_pause
+from newsletter.domain.returns import Return, ReturnKind, bounce_key
 from newsletter.extensions import db
 from newsletter.mail.compose import Composer, Letter
 from newsletter.mail.transport import (
@@ -33,15 +37,22 @@ from newsletter.mail.transport import (
     Withdrawn,
     transport_for,
 )
-from newsletter.services import counting, deliver, idempotency
+from newsletter.services import alarms, counting, deliver, idempotency, self_service, spooled
 from newsletter.services.deliver import Claimed
 from newsletter.services.purge import purge
+from newsletter.services.take_return import MEANT_SOMETHING, Taken, take_return
 from newsletter.settings import Settings
+from newsletter.spool import Spool
 
 _BATCH = 50
 _POLL = 0.25  # seconds between looks into an empty outbox: how long a first mail waits at most
 _PURGE_EVERY = 600.0  # seconds
 _STORE_PAUSES = (0.2, 0.5, *[1.0] * 60)  # seconds between tries to store a result
+
+_WAY = "smtp"  # how the relay's own refusals reach us
+
+# Stores what became of a message, and tells what was made of what the relay said of its recipient.
+_Record = Callable[[Session, datetime], Taken | None]
 
 log = structlog.get_logger()
 
@@ -53,7 +64,9 @@ class Worker:
         self._app = app
         self._settings = settings
         self._composer = composer
+        self._spool = Spool(settings.spool_dir)
         self._transport: Transport = transport_for(settings)
+        self._dead_letters = DeadLetters(settings.dead_letters_dir)
         self._stop = stop
         self._random = random.Random()  # noqa: S311 - jitter
         self._lease_id = uuid4()
@@ -99,6 +112,7 @@ class Worker:
 
     def _round(self) -> bool:
         """Forget, claim, send. Returns whether there was anything to send."""
+        self._let_go()
         self._purge()
         self._lease_id = uuid4()
         with self._session() as session, write_transaction(session):
@@ -123,41 +137,46 @@ class Worker:
 
     def _send(self, message: Claimed) -> None:
         began = time.monotonic()
-        record: Callable[[Session, datetime], None]
+        record: _Record
         try:
             letter = self._compose(message)
             self._transport.send(letter, still_wanted=lambda: self._still_wanted(message))
         except Withdrawn:
             log.info("mail_withdrawn", message=str(message.id))
+            counted.mailed(message.kind.value, "withdrawn")
             return
         except Undeliverable as error:
-            record = self._fail(message, str(error))
+            result, record = "failed", self._fail(message, str(error))
         except Refused as error:
-            record = self._refused(message, error)
+            result, record = self._refused(message, error)
         else:
+            result = "sent"
             log.info(
                 "mail_sent", message=str(message.id), kind=message.kind.value, attempt=message.attempts,
                 seconds=round(time.monotonic() - began, 3),
             )  # fmt: skip
 
             def record(session: Session, now: datetime) -> None:
-                deliver.record_sent(session, now, message)
+                deliver.record_sent(session, self._settings, now, message)
 
-        self._store(record)
+        taken = self._store(record)
+        counted.mailed(message.kind.value, result)
+        if taken in MEANT_SOMETHING:
+            counted.returned(ReturnKind.BOUNCE.value, _WAY)
 
-    def _store(self, record: Callable[[Session, datetime], None]) -> None:
+    def _store(self, record: _Record) -> Taken | None:
         """Write what became of a message. What the relay took must not be forgotten because the database is
         away for a moment: it would be sent again."""
         for pause in (*_STORE_PAUSES, None):
             try:
                 with self._session() as session, write_transaction(session):
-                    record(session, datetime.now(UTC))
-                return
+                    return record(session, datetime.now(UTC))
             except (SQLAlchemyError, DatabaseNotReady) as error:
                 if pause is None:
                     raise
                 log.error("result_not_stored", error=first_line(error))
                 time.sleep(pause)
+        return None
 
     def _compose(self, message: Claimed) -> Letter:
         """One message that cannot be written must not hold up the others."""
@@ -167,10 +186,11 @@ class Worker:
             log.exception("mail_not_written", message=str(message.id))
             raise Refused(451, f"cannot be written: {type(error).__name__}") from error
 
-    def _refused(self, message: Claimed, error: Refused) -> Callable[[Session, datetime], None]:
+    def _refused(self, message: Claimed, error: Refused) -> tuple[str, _Record]:
+        """What became of it, in a word, and how that is stored."""
         age = datetime.now(UTC) - message.created_at
         if error.verdict is Verdict.NEVER or age > GIVE_UP_AFTER:
-            return self._fail(message, str(error))
+            return "failed", self._and_return(message, error, self._fail(message, str(error)))
         wait = delay_before(message.attempts + 1, self._random)
         log.warning(
             "mail_delayed",
@@ -178,13 +198,52 @@ class Worker:
             reply=_reply(error),
             minutes=round(wait / timedelta(minutes=1)),
         )
-        return lambda session, now: deliver.record_retry(session, message, at=now + wait, error=str(error))
 
-    def _fail(self, message: Claimed, error: str) -> Callable[[Session, datetime], None]:
+        def retry(session: Session, now: datetime) -> None:
+            deliver.record_retry(session, message, at=now + wait, error=str(error))
+
+        # Refused for our sake, for now: an alarm at once, and the mail again later.
+        ours = (error.said or "").startswith("5")
+        return "delayed", self._and_return(message, error, retry) if ours else retry
+
+    def _and_return(self, message: Claimed, error: Refused, record: _Record) -> _Record:
+        """What the relay said is a bounce like any that comes back by mail, and the policy is the same."""
+        if error.said is None:
+            return record
+        if error.of_sender:
+            return self._and_alarm(error.said, record)
+        status = precise(None, error.said)
+        ret = Return(
+            ReturnKind.BOUNCE, bounce_key(message.id, status), _WAY,
+            outbox_id=message.id, address=message.address, status=status, diagnostic=error.said,
+        )  # fmt: skip
+
+        def record_both(session: Session, now: datetime) -> Taken:
+            record(session, now)
+            return take_return(session, self._settings, now, ret)
+
+        return record_both
+
+    def _and_alarm(self, said: str, record: _Record) -> _Record:
+        log.error("sender_refused", reply=said[:3], way=_WAY)
+
+        def record_both(session: Session, now: datetime) -> None:
+            record(session, now)
+            alarms.sound(session, now, alarms.SENDER_REFUSED, said)
+
+        return record_both
+
+    def _fail(self, message: Claimed, error: str) -> _Record:
         log.warning("mail_failed", message=str(message.id), reply=error.split(" ", 1)[0])
         return lambda session, _now: deliver.record_failure(session, message, error=error)
 
+    def _let_go(self) -> None:
+        """Who unsubscribed while the database was away is not mailed when it is back."""
+        with self._app.app_context():
+            spooled.drain(db.engine, self._settings, self._spool)
+
     def _still_wanted(self, message: Claimed) -> bool:
+        self._let_go()
         with self._session() as session:
             return deliver.still_wanted(session, message)
 
@@ -215,6 +274,10 @@ class Worker:
         with self._session() as session, write_transaction(session):
             counting.forget(session, datetime.now(UTC))
             idempotency.forget(session, datetime.now(UTC))
+            self_service.forget_changes(session, self._settings, datetime.now(UTC))
+        with self._app.app_context():
+            drop_old_pages(db.engine)
+        self._dead_letters.forget(datetime.now(UTC))
         self._purged_at = time.monotonic()
 
     @contextmanager

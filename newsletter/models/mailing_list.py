@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import String
+from sqlalchemy import String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from newsletter.database import Base
@@ -30,4 +30,8 @@ class MailingList(Base):
     return_urls: Mapped[list[str]]
     # The language of its pages and mails; without it, the visitor's own.
     locale: Mapped[str | None] = mapped_column(String(35))
+    # After how many hours an unconfirmed sign-up is reminded, once; without it, never.
+    reminder_after_hours: Mapped[int | None]
+    # Plain text that whoever confirms is mailed; without it, no mail.
+    welcome: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime]

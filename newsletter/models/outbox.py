@@ -22,6 +22,15 @@ class Kind(StrEnum):
     CONFIRMATION = "confirmation"
     ALREADY_SUBSCRIBED = "already_subscribed"
     LINKS = "links"
+    REMINDER = "reminder"
+    WELCOME = "welcome"
+    # To a new address, that it is to be theirs; and to the one before, that this was asked for.
+    ADDRESS_CHANGE = "address_change"
+    ADDRESS_NOTICE = "address_notice"
+
+
+# These go to the two addresses of a change, whatever becomes of the person's subscriptions.
+ABOUT_ADDRESSES = frozenset({Kind.ADDRESS_CHANGE, Kind.ADDRESS_NOTICE})
 
 
 class Status(StrEnum):
@@ -39,6 +48,7 @@ OPEN = (Status.QUEUED, Status.INFLIGHT, Status.AWAITING_RETRY)
 # Written out, so that both databases see that the index of what is due fits a query.
 IS_OPEN = "status IN ('queued', 'inflight', 'awaiting_retry')"
 IS_FAILED = "status = 'failed'"
+_HAS_CHANGE = text("change_id IS NOT NULL")
 
 
 class OutboxMessage(Base):
@@ -51,6 +61,8 @@ class OutboxMessage(Base):
         Index(None, "subscription_id", "created_at"),
         # What an operator looks for, however much was sent.
         Index("ix_outbox_failed", "id", postgresql_where=text(IS_FAILED), sqlite_where=text(IS_FAILED)),
+        # What a change of address looks for when it is removed.
+        Index("ix_outbox_change", "change_id", postgresql_where=_HAS_CHANGE, sqlite_where=_HAS_CHANGE),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -64,6 +76,11 @@ class OutboxMessage(Base):
     message_id: Mapped[str] = mapped_column(String(320))
     # Two transactions that would cause the same mail cannot both store it.
     idempotency_key: Mapped[str] = mapped_column(String(128), unique=True)
+    # What a mail about a change of address is about: it goes to that change's addresses.
+    change_id: Mapped[UUID | None] = mapped_column(ForeignKey("address_changes.id", ondelete="SET NULL"))
     last_error: Mapped[str | None] = mapped_column(Text)
+    # The keyed hash of whom it was sent to: what comes back is not about an address they took since. Of a
+    # mail about a change of address it stands here as soon as a worker claims it.
+    sent_to: Mapped[str | None] = mapped_column(String(64))
     created_at: Mapped[datetime]
     sent_at: Mapped[datetime | None]

@@ -26,4 +26,6 @@ class Subscriber(Base):
     search: Mapped[str] = mapped_column(String(1600))
     locale: Mapped[str] = mapped_column(String(35))
     attributes: Mapped[dict[str, Any]]
+    # Which of their addresses this is: links that were sent to an earlier one are dead.
+    generation: Mapped[int] = mapped_column(server_default="1")
     created_at: Mapped[datetime]

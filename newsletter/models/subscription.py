@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from newsletter.database import Base
 
 _IS_PENDING = text("state = 'pending'")
+_IS_NOT_REMINDED = text("state = 'pending' AND reminded < generation")
 
 
 class Subscription(Base):
@@ -25,6 +26,15 @@ class Subscription(Base):
         Index(None, "list_id", "source", "state", "id"),
         # What the purge looks for, however many are confirmed.
         Index("ix_subscriptions_pending", "asked_at", postgresql_where=_IS_PENDING, sqlite_where=_IS_PENDING),
+        # Whom a reminder may go to, list by list, the longest waiting first.
+        Index(
+            "ix_subscriptions_not_reminded",
+            "list_id",
+            "asked_at",
+            "id",
+            postgresql_where=_IS_NOT_REMINDED,
+            sqlite_where=_IS_NOT_REMINDED,
+        ),
     )
 
     # Made in time order, so an export in order of id is in order of first sign-up.
@@ -39,3 +49,7 @@ class Subscription(Base):
     asked_at: Mapped[datetime]
     confirmed_at: Mapped[datetime | None]
     unsubscribed_at: Mapped[datetime | None]
+    # The last of its sign-ups, counted as `generation` does, that was reminded: never a second time.
+    reminded: Mapped[int] = mapped_column(server_default="0")
+    # Until then they want no mail; it ends by itself, so it may lie in the past.
+    paused_until: Mapped[datetime | None]

@@ -42,6 +42,7 @@ class Held:
     created_at: datetime
     confirmed_at: datetime | None
     unsubscribed_at: datetime | None
+    paused_until: datetime | None
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,7 @@ def held_as_json(held: Held) -> dict[str, Any]:
         "created_at": rfc3339(held.created_at),
         "confirmed_at": rfc3339(held.confirmed_at) if held.confirmed_at else None,
         "unsubscribed_at": rfc3339(held.unsubscribed_at) if held.unsubscribed_at else None,
+        "paused_until": rfc3339(held.paused_until) if held.paused_until else None,
         "attributes": held.attributes,
     }
 
@@ -162,6 +164,7 @@ def held(row: Row[Any]) -> Held | None:
         row.joined_at,
         row.confirmed_at,
         row.unsubscribed_at,
+        row.paused_until,
     )
 
 
@@ -176,6 +179,7 @@ HELD = (
     _SUBSCRIPTIONS.c.created_at.label("joined_at"),
     _SUBSCRIPTIONS.c.confirmed_at,
     _SUBSCRIPTIONS.c.unsubscribed_at,
+    _SUBSCRIPTIONS.c.paused_until,
 )
 _END = Query(select(_JOURNAL.c.seq))
 

@@ -7,21 +7,23 @@ statement, PostgreSQL may run the inner select again and exceed the limit.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Integer, Row, bindparam, select, text, update
 from sqlalchemy.orm import Session
 
 from newsletter.database import table_of
+from newsletter.domain import suppressing
 from newsletter.domain.lifecycle import State
-from newsletter.models import MailingList, OutboxMessage, Subscriber, Subscription
-from newsletter.models.outbox import IS_OPEN, Kind, Status
+from newsletter.domain.suppressing import digest_of
+from newsletter.models import AddressChange, MailingList, OutboxMessage, Subscriber, Subscription
+from newsletter.models.outbox import ABOUT_ADDRESSES, IS_OPEN, Kind, Status
 from newsletter.queries import Query, among
-from newsletter.services import lists, suppress
+from newsletter.services import alarms, lists, outbox, suppress
 from newsletter.services.lists import ListView
 from newsletter.settings import Settings
 
@@ -29,7 +31,11 @@ from newsletter.settings import Settings
 _REASONS = {
     Kind.CONFIRMATION: {State.PENDING},
     Kind.ALREADY_SUBSCRIBED: {State.CONFIRMED},
-    Kind.LINKS: {State.PENDING, State.CONFIRMED},
+    Kind.LINKS: set(State) - {State.COMPLAINED},
+    Kind.REMINDER: {State.PENDING},
+    Kind.WELCOME: {State.CONFIRMED},
+    Kind.ADDRESS_CHANGE: set(State),
+    Kind.ADDRESS_NOTICE: set(State),
 }
 
 
@@ -44,7 +50,8 @@ class Held:
 
 @dataclass(frozen=True)
 class Claimed:
-    """A message in a worker's hands, with all that it is made of."""
+    """A message in a worker's hands, with all that it is made of. `address` is where it goes. Of a mail about
+    a change of address, `change_id` says which, and `is_taken` whether somebody else has the new one."""
 
     id: UUID
     lease_id: UUID
@@ -56,6 +63,12 @@ class Claimed:
     locale: str
     subscription_id: UUID
     generation: int
+    subscriber_id: UUID
+    person_generation: int
+    paused_until: datetime | None
+    change_id: UUID | None
+    other_address: str | None
+    is_taken: bool
     list: ListView
     held: tuple[Held, ...]
 
@@ -69,16 +82,15 @@ def claim(
     if not ids:
         return []
     rows = _CONTENTS.rows(session, ids=ids)
-    suppressed = suppress.which(session, settings, {row.identity for row in rows})
-    wanted = [
-        row for row in rows if State(row.state) in _REASONS[Kind(row.kind)] and row.identity not in suppressed
-    ]
+    put_off = _put_off(session, now, rows)
+    suppressed = suppress.reasons(session, settings, {_recipient(row).identity for row in rows})
+    wanted = [row for row in rows if row.message not in put_off and _is_wanted(row, suppressed)]
     held = _held(
         session,
         {row.subscriber_id for row in wanted if Kind(row.kind) is Kind.LINKS},
     )
     kept = [row.message for row in wanted]
-    _set(session, set(ids) - set(kept), status=Status.CANCELLED.value)
+    _set(session, set(ids) - set(kept) - put_off, status=Status.CANCELLED.value)
     _set(
         session,
         kept,
@@ -87,10 +99,59 @@ def claim(
         next_attempt_at=now + settings.outbox_lease,
         attempts=_OUTBOX.c.attempts + 1,
     )
+    for row in wanted:
+        if Kind(row.kind) in ABOUT_ADDRESSES:
+            # It does not go to the address that they have: a bounce may be here before the relay's yes is.
+            _set(session, [row.message], sent_to=digest_of(_recipient(row).address, settings.secret_keys))
     return [_claimed(row, lease_id, held.get(row.subscriber_id, ())) for row in wanted]
 
 
+def _put_off(session: Session, now: datetime, rows: Sequence[Row[Any]]) -> set[UUID]:
+    """The confirmations of imports among these, while receivers refuse us as a sender: a run of mail is
+    stopped then (checklist B3), and tried again later. What a single visitor waits for is not."""
+    of_imports = {row.message for row in rows if row.idempotency_key.startswith(outbox.OF_IMPORT)}
+    if not of_imports:
+        return set()
+    alarm = alarms.standing(session, now)
+    if alarm is None or not alarm.stops_runs(now):
+        return set()
+    _set(session, of_imports, status=Status.QUEUED.value, next_attempt_at=now + alarms.HOLD, lease_id=None)
+    return of_imports
+
+
+class _Recipient(NamedTuple):
+    address: str
+    identity: str
+    other: str | None  # of the two addresses of a change, the other one
+
+
+def _recipient(row: Row[Any]) -> _Recipient:
+    """Whom a mail goes to: of a change of address, the new one or the old one, whichever the person has
+    now."""
+    kind = Kind(row.kind)
+    if kind is Kind.ADDRESS_CHANGE and row.change_id is not None:
+        return _Recipient(row.new_address, row.new_identity, row.old_address)
+    if kind is Kind.ADDRESS_NOTICE and row.change_id is not None:
+        return _Recipient(row.old_address, row.old_identity, row.new_address)
+    return _Recipient(row.address, row.identity, None)
+
+
+def _is_wanted(row: Row[Any], suppressed: Mapping[str, str]) -> bool:
+    """Whether a mail still has its reason, and may go where it goes."""
+    kind = Kind(row.kind)
+    if State(row.state) not in _REASONS[kind]:
+        return False
+    if kind in ABOUT_ADDRESSES and (row.change_id is None or row.stopped_at is not None):
+        return False
+    if kind is Kind.ADDRESS_CHANGE and (row.made_at is not None or row.asked_as != row.person_generation):
+        return False
+    reason = suppressed.get(_recipient(row).identity)
+    # The confirmation is how a suppression is lifted.
+    return reason is None or (kind is Kind.CONFIRMATION and suppressing.is_liftable(reason))
+
+
 def _claimed(row: Row[Any], lease_id: UUID, held: Sequence[Held]) -> Claimed:
+    recipient = _recipient(row)
     return Claimed(
         id=row.message,
         lease_id=lease_id,
@@ -98,10 +159,17 @@ def _claimed(row: Row[Any], lease_id: UUID, held: Sequence[Held]) -> Claimed:
         message_id=row.message_id,
         attempts=row.attempts + 1,
         created_at=row.queued_at,
-        address=row.address,
+        address=recipient.address,
         locale=row.reads,
         subscription_id=row.subscription_id,
         generation=row.generation,
+        subscriber_id=row.subscriber_id,
+        # Whoever has the old address may not open the page of who has moved away from it.
+        person_generation=row.asked_as if Kind(row.kind) is Kind.ADDRESS_NOTICE else row.person_generation,
+        paused_until=row.paused_until,
+        change_id=row.change_id,
+        other_address=recipient.other,
+        is_taken=row.taken_by is not None and row.taken_by != row.subscriber_id,
         list=lists.view(row),
         held=tuple(held),
     )
@@ -140,11 +208,19 @@ def extend(session: Session, settings: Settings, now: datetime, *, lease_id: UUI
     )
 
 
-def record_sent(session: Session, now: datetime, message: Claimed) -> None:
+def record_sent(session: Session, settings: Settings, now: datetime, message: Claimed) -> None:
     """The relay took it; true even where it was cancelled while the relay had it already."""
     _SENT.run(
         session,
-        [{"message": message.id, "lease": message.lease_id, "sent_at": now, "status": Status.SENT.value}],
+        [
+            {
+                "message": message.id,
+                "lease": message.lease_id,
+                "sent_at": now,
+                "status": Status.SENT.value,
+                "sent_to": digest_of(message.address, settings.secret_keys),
+            }
+        ],
     )
 
 
@@ -191,6 +267,7 @@ def _set(session: Session, ids: Collection[UUID], **values: Any) -> None:
 
 _OUTBOX, _SUBSCRIPTIONS = table_of(OutboxMessage), table_of(Subscription)
 _SUBSCRIBERS, _LISTS = table_of(Subscriber), table_of(MailingList)
+_CHANGES, _TAKEN = table_of(AddressChange), table_of(Subscriber).alias("taken")
 _DUE = Query(
     select(_OUTBOX.c.id)
     .where(text(IS_OPEN), _OUTBOX.c.next_attempt_at <= bindparam("now", type_=_OUTBOX.c.created_at.type))
@@ -204,6 +281,7 @@ _CONTENTS = Query(
         _OUTBOX.c.kind,
         _OUTBOX.c.message_id,
         _OUTBOX.c.attempts,
+        _OUTBOX.c.idempotency_key,
         _OUTBOX.c.created_at.label("queued_at"),
         _OUTBOX.c.subscription_id,
         _SUBSCRIPTIONS.c.state,
@@ -212,12 +290,25 @@ _CONTENTS = Query(
         _SUBSCRIBERS.c.address,
         _SUBSCRIBERS.c.identity,
         _SUBSCRIBERS.c.locale.label("reads"),
+        _SUBSCRIBERS.c.generation.label("person_generation"),
+        _SUBSCRIPTIONS.c.paused_until,
+        _CHANGES.c.id.label("change_id"),
+        _CHANGES.c.old_address,
+        _CHANGES.c.old_identity,
+        _CHANGES.c.new_address,
+        _CHANGES.c.new_identity,
+        _CHANGES.c.generation.label("asked_as"),
+        _CHANGES.c.made_at,
+        _CHANGES.c.stopped_at,
+        _TAKEN.c.id.label("taken_by"),
         *lists.COLUMNS,
     )
     .select_from(_OUTBOX)
     .join(_SUBSCRIPTIONS, _SUBSCRIPTIONS.c.id == _OUTBOX.c.subscription_id)
     .join(_SUBSCRIBERS, _SUBSCRIBERS.c.id == _SUBSCRIPTIONS.c.subscriber_id)
     .join(_LISTS, _LISTS.c.id == _SUBSCRIPTIONS.c.list_id)
+    .outerjoin(_CHANGES, _CHANGES.c.id == _OUTBOX.c.change_id)
+    .outerjoin(_TAKEN, _TAKEN.c.identity == _CHANGES.c.new_identity)
     .where(among(_OUTBOX.c.id, "ids"))
     .order_by(_OUTBOX.c.next_attempt_at, _OUTBOX.c.id)
 )
@@ -225,5 +316,5 @@ _OURS = (_OUTBOX.c.id == bindparam("message"), _OUTBOX.c.lease_id == bindparam("
 _WANTED = Query(select(_OUTBOX.c.id).where(*_OURS, _OUTBOX.c.status == Status.INFLIGHT.value))
 _SENT = Query(
     update(_OUTBOX).where(*_OURS, text("status IN ('inflight', 'cancelled')")),
-    columns=("status", "sent_at", "last_error"),
+    columns=("status", "sent_at", "last_error", "sent_to"),
 )

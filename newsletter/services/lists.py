@@ -14,7 +14,8 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
 from newsletter.database import table_of
-from newsletter.domain import languages
+from newsletter.domain import extra_mails, languages
+from newsletter.domain.extra_mails import ExtraMailError
 from newsletter.domain.ids import new_id
 from newsletter.domain.wording import FormWording, form_wording
 from newsletter.models import MailingList, Subscription
@@ -43,6 +44,8 @@ class ListView:
     sites: tuple[str, ...]
     return_urls: tuple[str, ...]
     locale: str | None
+    reminder_after_hours: int | None
+    welcome: str | None
     created_at: datetime
 
     @property
@@ -121,6 +124,8 @@ def add(
     sites: Sequence[str] = (),
     return_urls: Sequence[str] = (),
     locale: str | None = None,
+    reminder_after_hours: int | None = None,
+    welcome: str | None = None,
 ) -> ListView:
     """Make a list. Raises `ListError`."""
     if not SLUG.fullmatch(slug):
@@ -138,6 +143,8 @@ def add(
             "sites": list(sites),
             "return_urls": list(return_urls),
             "locale": locale,
+            "reminder_after_hours": reminder_after_hours,
+            "welcome": welcome,
         }
     )
     session.execute(insert(_LISTS), [{"id": new_id(now), "slug": slug, "created_at": now} | values])
@@ -183,6 +190,13 @@ def _checked(values: dict[str, Any]) -> dict[str, Any]:
         checked["return_urls"] = list(dict.fromkeys(_return_url(url) for url in checked["return_urls"]))
     if checked.get("locale") is not None:
         checked["locale"] = _language(checked["locale"])
+    try:
+        if checked.get("reminder_after_hours") is not None:
+            extra_mails.check_hours(checked["reminder_after_hours"])
+        if checked.get("welcome") is not None:
+            checked["welcome"] = extra_mails.check_welcome(checked["welcome"])
+    except ExtraMailError as error:
+        raise ListError(str(error)) from error
     return checked
 
 

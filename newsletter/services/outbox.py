@@ -9,14 +9,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, or_, select, text, update
+from sqlalchemy import bindparam, func, literal, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from newsletter.database import table_of
 from newsletter.domain.ids import new_id
 from newsletter.domain.resending import COOL_DOWN, MEMORY
-from newsletter.models import OutboxMessage
-from newsletter.models.outbox import IS_OPEN, OPEN, Kind, Status
+from newsletter.models import OutboxMessage, Subscription
+from newsletter.models.outbox import ABOUT_ADDRESSES, IS_OPEN, OPEN, Kind, Status
 from newsletter.queries import Query, among, insert_missing
 
 
@@ -41,7 +41,7 @@ def histories(
     ):
         found[subscription_id].mailed.append(mailed_at)
         found[subscription_id].waiting |= status in OPEN
-        found[subscription_id].put_off |= status == Status.QUEUED and key.startswith(_OF_IMPORT)
+        found[subscription_id].put_off |= status == Status.QUEUED and key.startswith(OF_IMPORT)
     return found
 
 
@@ -53,6 +53,7 @@ def message_row(
     due: datetime,
     sender_domain: str,
     generation: int = 0,
+    change_id: UUID | None = None,
 ) -> dict[str, Any]:
     """One message for `enqueue`. A second one of its kind, for the same sign-up and in the same stretch of
     cool-down, is the same message."""
@@ -66,23 +67,62 @@ def message_row(
         "attempts": 0,
         "next_attempt_at": due,
         "message_id": f"<{identifier}@{sender_domain}>",
-        "idempotency_key": f"{kind}:{subscription_id}:{generation}:{stretch}",
+        "idempotency_key": f"{kind}:{change_id or subscription_id}:{generation}:{stretch}",
         "created_at": now,
+        "change_id": change_id,
     }
 
 
 def import_row(
-    subscription_id: UUID, generation: int, *, due: datetime, sender_domain: str
+    import_id: UUID, subscription_id: UUID, generation: int, *, due: datetime, sender_domain: str
 ) -> dict[str, Any]:
     """A confirmation for somebody who was imported. All that counts from when it was made counts from when
     it is due."""
     row = message_row(subscription_id, Kind.CONFIRMATION, due, due=due, sender_domain=sender_domain)
-    return row | {"idempotency_key": f"{_OF_IMPORT}{subscription_id}:{generation}"}
+    return row | {"idempotency_key": f"{OF_IMPORT}{import_id}:{subscription_id}:{generation}"}
+
+
+def single_row(
+    subscription_id: UUID, kind: Kind, now: datetime, *, generation: int, sender_domain: str
+) -> dict[str, Any]:
+    """A mail of which there is one for each sign-up and never a second, whoever else makes it."""
+    row = message_row(subscription_id, kind, now, due=now, sender_domain=sender_domain)
+    return row | {"idempotency_key": f"{kind}:{subscription_id}:{generation}"}
+
+
+def last_ask(session: Session, list_id: UUID) -> datetime | None:
+    """When the last confirmation is due that imports into a list still put off."""
+    due: datetime | None = session.scalar(
+        select(func.max(_OUTBOX.c.next_attempt_at, type_=_OUTBOX.c.next_attempt_at.type))
+        .join(_SUBSCRIPTIONS, _SUBSCRIPTIONS.c.id == _OUTBOX.c.subscription_id)
+        .where(
+            _SUBSCRIPTIONS.c.list_id == list_id,
+            text(IS_OPEN),
+            _OUTBOX.c.idempotency_key.startswith(OF_IMPORT),
+        )
+    )
+    return due
+
+
+def waiting_asks(session: Session, import_id: UUID) -> int:
+    """How many wait for an import's confirmation."""
+    return session.scalar(select(func.count()).select_from(_OUTBOX).where(*_asks_of(import_id))) or 0
+
+
+def cancel_asks(session: Session, import_id: UUID) -> int:
+    """Take back the confirmations of an import that were not sent yet, save those that their readers asked
+    for meanwhile; returns how many."""
+    done = session.execute(update(_OUTBOX).where(*_asks_of(import_id)).values(status=Status.CANCELLED.value))
+    return int(done.rowcount)  # type: ignore[attr-defined]
+
+
+def _asks_of(import_id: UUID) -> tuple[Any, ...]:
+    return text(IS_OPEN), _OUTBOX.c.idempotency_key.startswith(f"{OF_IMPORT}{import_id}:")
 
 
 def hasten(session: Session, now: datetime, subscription_ids: Iterable[UUID]) -> None:
-    """Send now what an import puts off: its reader asks for it."""
-    _HASTEN.run(session, [{"ids": list(subscription_ids), "next_attempt_at": now, "created_at": now}])
+    """Send now what an import puts off: its reader asks for it, and from now on it is theirs."""
+    _HASTEN.run(session, [{"ids": list(subscription_ids), "due": now}])
 
 
 def enqueue(session: Session, rows: Sequence[dict[str, Any]]) -> None:
@@ -91,12 +131,13 @@ def enqueue(session: Session, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def cancel_for(session: Session, subscription_ids: Iterable[UUID]) -> None:
-    """Take back what has not reached the relay's DATA yet (checklist U12)."""
+    """Take back what has not reached the relay's DATA yet (checklist U12). That somebody asked for a change
+    of address is told nevertheless."""
     _CANCEL.run(session, [{"ids": list(subscription_ids)}])
 
 
-_OF_IMPORT = "import:"  # how the idempotency keys of an import's confirmations begin
-_OUTBOX = table_of(OutboxMessage)
+OF_IMPORT = "import:"  # how the idempotency keys of an import's confirmations begin
+_OUTBOX, _SUBSCRIPTIONS = table_of(OutboxMessage), table_of(Subscription)
 MAILED_AT = func.coalesce(_OUTBOX.c.sent_at, _OUTBOX.c.created_at)
 _MAILED = Query(
     select(
@@ -116,19 +157,28 @@ _ENQUEUE = Query(
     insert_missing(_OUTBOX, "idempotency_key"),
     columns=(
         "id", "subscription_id", "kind", "status", "attempts", "next_attempt_at", "message_id",
-        "idempotency_key", "created_at",
+        "idempotency_key", "created_at", "change_id",
     ),
 )  # fmt: skip
+_KEPT = ", ".join(f"'{kind}'" for kind in sorted(ABOUT_ADDRESSES))
 _CANCEL = Query(
     update(_OUTBOX)
-    .where(among(_OUTBOX.c.subscription_id, "ids"), text(IS_OPEN))
+    .where(
+        among(_OUTBOX.c.subscription_id, "ids"),
+        text(f"{IS_OPEN} AND kind NOT IN ({_KEPT})"),
+    )
     .values(status=Status.CANCELLED.value)
 )
 _HASTEN = Query(
-    update(_OUTBOX).where(
+    update(_OUTBOX)
+    .where(
         among(_OUTBOX.c.subscription_id, "ids"),
         _OUTBOX.c.status == Status.QUEUED.value,
-        _OUTBOX.c.idempotency_key.startswith(_OF_IMPORT),
-    ),
-    columns=("next_attempt_at", "created_at"),
+        _OUTBOX.c.idempotency_key.startswith(OF_IMPORT),
+    )
+    .values(
+        next_attempt_at=bindparam("due"),
+        created_at=bindparam("due"),
+        idempotency_key=literal("wanted ") + _OUTBOX.c.idempotency_key,
+    )
 )

@@ -28,6 +28,7 @@ class Standing:
     created_at: datetime
     confirmed_at: datetime | None
     unsubscribed_at: datetime | None
+    paused_until: datetime | None
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ _STANDINGS = (
         _SUBSCRIPTIONS.c.created_at,
         _SUBSCRIPTIONS.c.confirmed_at,
         _SUBSCRIPTIONS.c.unsubscribed_at,
+        _SUBSCRIPTIONS.c.paused_until,
     )
     .join(_LISTS, _LISTS.c.id == _SUBSCRIPTIONS.c.list_id)
     .order_by(_LISTS.c.created_at, _LISTS.c.id)

@@ -19,10 +19,11 @@ from newsletter.settings import Settings
 
 @dataclass(frozen=True)
 class Leave:
-    """Somebody, or their mail system, asks to end a subscription."""
+    """Somebody, or their mail system, asks to end a subscription: now, or `at` a moment that is past."""
 
     subscription_id: UUID
     seen: Seen
+    at: datetime | None = None
 
 
 def unsubscribe(
@@ -46,12 +47,13 @@ def unsubscribe(
             continue
         states[leave.subscription_id] = after = move(before, Event.UNSUBSCRIBE)
         if after is not before:
+            at = leave.at or now
             changed.append(
-                {"subscription": leave.subscription_id, "state": after.value, "unsubscribed_at": now}
+                {"subscription": leave.subscription_id, "state": after.value, "unsubscribed_at": at}
             )
             events.append(
                 evidence.event_row(
-                    subscription.list.id, subscription.id, Event.UNSUBSCRIBE, now, leave.seen,
+                    subscription.list.id, subscription.id, Event.UNSUBSCRIBE, at, leave.seen,
                     before=before, after=after,
                 )
             )  # fmt: skip

@@ -9,28 +9,67 @@ import re
 from datetime import UTC, datetime
 from uuid import UUID
 
+import structlog
 from flask import Blueprint, Response, make_response, render_template, request, url_for
+from sqlalchemy.exc import SQLAlchemyError
 
+from newsletter.database import first_line
 from newsletter.domain.addresses import mask
 from newsletter.domain.inboxes import inbox_of
+from newsletter.domain.lifecycle import State
 from newsletter.domain.links import BadLink, Confirmation
+from newsletter.domain.scanners import Door
 from newsletter.extensions import csrf, db
 from newsletter.parts import parts
-from newsletter.services import subscriptions
+from newsletter.services import spooled, subscriptions
 from newsletter.services.confirm import Answer, Press, confirm
 from newsletter.services.renew import renew
 from newsletter.services.subscriptions import Found
 from newsletter.services.unsubscribe import Leave, unsubscribe
+from newsletter.spool import CannotKeep
 from newsletter.web.languages import speak_to
 from newsletter.web.pages import check_inbox, kept
+from newsletter.web.scans import looked
 from newsletter.web.seeing import seen
-from newsletter.web.writer import writer
+from newsletter.web.writer import Unavailable, writer
 
 doors = Blueprint("doors", __name__)
 
 _ONE_CLICK = re.compile(rb"List-Unsubscribe(=|\"\r\n\r\n)One-Click")  # urlencoded, or in multipart
+_DOORS = {
+    "doors.show_confirm": Door.CONFIRM,
+    "doors.press_confirm": Door.CONFIRM,
+    "doors.show_unsubscribe": Door.UNSUBSCRIBE,
+    "doors.allow_press": Door.UNSUBSCRIBE,
+    "doors.press_unsubscribe": Door.UNSUBSCRIBE,
+}
 _ENOUGH = 4096  # bytes of a body
 _ANY_SIZE = 1 << 50
+_PATIENCE = 4.0  # seconds that who unsubscribes waits for the database
+
+log = structlog.get_logger()
+
+
+@doors.before_request
+def _count_options() -> None:
+    """Flask answers OPTIONS by itself; nothing that acts asks with it."""
+    door = _DOORS.get(request.endpoint or "")
+    if (
+        request.method == "OPTIONS"
+        and door is not None
+        and _is_ours(door, (request.view_args or {})["token"])
+    ):
+        looked(door, sent_at=None, acts=False)
+
+
+def _is_ours(door: Door, token: str) -> bool:
+    if door is Door.CONFIRM:
+        return _read_confirm(token) is not None
+    try:
+        parts().links.read_unsubscribe(token)
+    except BadLink:
+        return False
+    return True
 
 
 @doors.get("/confirm/<token>")
@@ -40,6 +79,9 @@ def show_confirm(token: str) -> tuple[str, int]:
     if link is None:
         return _dead(None, "unknown")
     found = _find(link.subscription_id)
+    is_open = found is not None and found.state is State.PENDING and not link.expired
+    if found is not None:
+        looked(Door.CONFIRM, sent_at=link.signed_at, acts=is_open)
     if link.expired or found is None:
         return _dead(found, "expired", token=token)
     return kept("public/confirm.html", list=found.list), 200
@@ -78,6 +120,17 @@ def send_fresh(token: str) -> tuple[str, int]:
     return check_inbox(renewal.list, mask(renewal.address)), 200
 
 
+@doors.route("/unsubscribe/<token>", methods=["OPTIONS"])
+def allow_press(token: str) -> Response:  # noqa: ARG001
+    """A browser asks before a webmail's script may press: any may, without credentials (U17)."""
+    response = Response()
+    response.headers["Allow"] = "GET, HEAD, OPTIONS, POST"
+    response.headers["Access-Control-Allow-Origin"] = "*"
+    response.headers["Access-Control-Allow-Methods"] = "POST"
+    response.headers["Access-Control-Allow-Headers"] = "Content-Type"
+    return response
+
+
 @doors.get("/unsubscribe/<token>")
 def show_unsubscribe(token: str) -> tuple[str, int]:
     """The page with the button."""
@@ -85,10 +138,28 @@ def show_unsubscribe(token: str) -> tuple[str, int]:
         subscription_id = parts().links.read_unsubscribe(token)
     except BadLink:
         return _damaged()
-    found = _find(subscription_id)
+    try:
+        if writer().is_away:
+            return _button(None)
+        subscription, mailed = subscriptions.find_mailed(db.session(), subscription_id)
+    except SQLAlchemyError as error:
+        # Whose it is cannot be said; the button works.
+        log.error("database_away", error=first_line(error))
+        return _button(None)
+    found = speak_to(subscription)
+    is_open = found is not None and found.state in (State.PENDING, State.CONFIRMED)
     if found is None:
         return kept("public/unsubscribed.html", list=None), 200
-    page = render_template("public/unsubscribe.html", list=found.list, masked_address=mask(found.address))
+    looked(Door.UNSUBSCRIBE, sent_at=mailed, acts=is_open)
+    return _button(found)
+
+
+def _button(found: Found | None) -> tuple[str, int]:
+    page = render_template(
+        "public/unsubscribe.html",
+        list=found.list if found is not None else None,
+        masked_address=mask(found.address) if found is not None else None,
+    )
     return page, 200
 
 
@@ -107,11 +178,26 @@ def press_unsubscribe(token: str) -> Response:
         # Whatever the body, and however large: only its beginning is looked at.
         request.max_content_length = _ANY_SIZE
         way = "one-click" if _ONE_CLICK.search(request.stream.read(_ENOUGH)) else "page"
-        found = speak_to(writer().run(unsubscribe, Leave(subscription_id, seen(request, way))))
+        leave = Leave(subscription_id, seen(request, way), at=datetime.now(UTC))
+        found = speak_to(_leave(leave))
         page = kept("public/unsubscribed.html", list=found.list if found is not None else None)
         response = make_response(page)
     response.headers["Access-Control-Allow-Origin"] = "*"
     return response
+
+
+def _leave(leave: Leave) -> Found | None:
+    """End the subscription: now, or, while the database is away, when it is back. Raises `Unavailable` where
+    it can neither be done nor be kept."""
+    try:
+        return writer().run_within(_PATIENCE, unsubscribe, leave)
+    except (Unavailable, SQLAlchemyError) as error:
+        try:
+            spooled.keep(parts().spool, leave)
+        except CannotKeep as full:
+            raise Unavailable(str(full)) from error
+        log.warning("unsubscribe_spooled", reason=first_line(error))
+        return None
 
 
 def _read_confirm(token: str) -> Confirmation | None:
@@ -139,4 +225,4 @@ def _dead(found: Found | None, reason: str, *, token: str | None = None) -> tupl
 
 
 def _damaged() -> tuple[str, int]:
-    return render_template("public/find_link.html", form=None, damaged=True), 404
+    return render_template("public/find_link.html", form=None, damaged=True, outdated=False), 404

@@ -17,18 +17,27 @@ from newsletter.domain.addresses import Address, AddressError, parse_address
 from newsletter.domain.languages import N_
 
 LONGEST_NAME = 200
-_FIELDS = frozenset({"email", "name", "locale", "next", "way", "token", "step", "altcha", "website", "code"})
+_FIELDS = frozenset(
+    {
+        "email", "name", "locale", "next", "way", "token", "step", "altcha", "website", "code",
+        "do", "subscription", "until", "sure",
+    }
+)  # fmt: skip
 
 
 class Unreadable(BadRequest):
     """What was sent cannot be read. The description says why: a text of our catalogs, in English."""
 
 
-class AddressForm(FlaskForm):
-    """An address, checked by our rules; `address` holds it once `validate` said yes."""
+class PublicForm(FlaskForm):
+    """A form whose sender no cookie vouches for."""
 
     class Meta:
         csrf = False
+
+
+class AddressForm(PublicForm):
+    """An address, checked by our rules; `address` holds it once `validate` said yes."""
 
     address: Address
     email = StringField()
@@ -40,18 +49,10 @@ class AddressForm(FlaskForm):
             raise ValidationError(gettext(str(error))) from error
 
 
-class SignUpForm(AddressForm):
-    """The sign-up form: an address and, where the publisher asks for it, a name. The rest is not shown:
-    the form's language, where to go next, how it was sent; `website` is a trap that only machines fill in."""
+class ProfileForm(PublicForm):
+    """What somebody is called."""
 
     name = StringField()
-    locale = StringField()
-    next = StringField()
-    way = StringField()
-    token = StringField()
-    step = StringField()
-    altcha = StringField()
-    website = StringField()
 
     def validate_name(self, field: Field) -> None:
         name = (field.data or "").strip()
@@ -60,6 +61,19 @@ class SignUpForm(AddressForm):
         if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in name):
             raise ValidationError(gettext("A name has no line breaks or other control characters."))
         field.data = name
+
+
+class SignUpForm(AddressForm, ProfileForm):
+    """The sign-up form: an address and, where the publisher asks for it, a name. The rest is not shown:
+    the form's language, where to go next, how it was sent; `website` is a trap that only machines fill in."""
+
+    locale = StringField()
+    next = StringField()
+    way = StringField()
+    token = StringField()
+    step = StringField()
+    altcha = StringField()
+    website = StringField()
 
 
 class CodeForm(AddressForm):

@@ -11,6 +11,8 @@ from newsletter.settings import Settings
 
 # A form of an address and a name needs less; a one-click body is read and ignored.
 _LARGEST_BODY = 16 * 1024
+# Pages that links in mails lead to: for nobody but their reader.
+_OF_LINKS = ("/confirm/", "/unsubscribe", "/manage/", "/new-address/", "/not-me/")
 _CSP = (
     "default-src 'none'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -53,6 +55,6 @@ def _dress(response: Response) -> Response:
     headers.setdefault("Referrer-Policy", "same-origin")
     if request.endpoint != "static":
         headers.setdefault("Cache-Control", "no-store")
-    if request.path.startswith(("/confirm/", "/unsubscribe")):
+    if request.path.startswith(_OF_LINKS):
         headers.setdefault("X-Robots-Tag", "noindex, nofollow")
     return response

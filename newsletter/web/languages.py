@@ -51,6 +51,11 @@ def speak_to(found: Found | None) -> Found | None:
     return found
 
 
+def speak_to_reader(locale: str) -> None:
+    """Answer whoever holds a link to a page of their own in the language that they chose."""
+    _choose(asked_for(None), known(locale))
+
+
 def asked_for(by_form: str | None) -> str | None:
     """The language that the form asks for, else the page's address; None where it is none of ours."""
     return known(by_form) or known(request.args.get("locale"))

@@ -53,8 +53,8 @@ def problem(status: int, title: str, detail: str, **members: Any) -> Response:
 
 
 def is_for_api() -> bool:
-    """Whether this request is a call of the API, whose every error is a problem, in English."""
-    return request.path.startswith("/api/")
+    """Whether a program asks, our API's user or a provider of mail: every error is a problem, in English."""
+    return request.path.startswith(("/api/", "/events/"))
 
 
 def api_problem(error: HTTPException) -> Response:

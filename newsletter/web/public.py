@@ -9,6 +9,7 @@ from flask import Blueprint, Response, jsonify, render_template, request
 from flask_babel import gettext as _
 from werkzeug.exceptions import TooManyRequests
 
+from newsletter import counted
 from newsletter.domain import codes
 from newsletter.domain.typos import suggest
 from newsletter.extensions import csrf, db
@@ -72,6 +73,7 @@ def take_sign_up(slug: str) -> Response | tuple[Response | str, int]:
         raise NoSuchList
     speak_for(about(mailing_list), form.locale.data)
     surges().note(verdict.level, datetime.now(UTC))
+    counted.judged(form.way.data if form.way.data in _WAYS else "form", verdict.answer.value)
     if verdict.answer is Answer.WAIT:
         raise TooManyRequests(retry_after=verdict.seconds)
     if verdict.answer is Answer.STEP:
@@ -165,7 +167,7 @@ def _wrong_code(mailing_list: ListView, form: CodeForm, entered: Entered) -> tup
 def ask_for_link() -> str:
     """The form for those who have no mail of ours at hand."""
     speak_for(None)
-    return render_template("public/find_link.html", form=None, damaged=False)
+    return render_template("public/find_link.html", form=None, damaged=False, outdated=False)
 
 
 @public.post("/unsubscribe")
@@ -176,7 +178,7 @@ def send_link() -> tuple[str, int]:
     speak_for(None)
     form = AddressForm(submitted(request))
     if not form.validate():
-        return render_template("public/find_link.html", form=form, damaged=False), 422
+        return render_template("public/find_link.html", form=form, damaged=False, outdated=False), 422
     waits = writer().run(send_links, LinkRequest(form.address, network(request.remote_addr)))
     if waits is not None:
         raise TooManyRequests(retry_after=waits)

@@ -11,7 +11,7 @@ from flask import Request
 
 from newsletter.services.evidence import Seen
 
-_TOKEN = re.compile(r"^(/(?:confirm|unsubscribe|operator/welcome))/.*")
+_TOKEN = re.compile(r"^(/(?:confirm|unsubscribe|operator/welcome|manage|new-address|not-me))/.*")
 
 
 def seen(request: Request, way: str) -> Seen:

@@ -20,6 +20,7 @@ import structlog
 from flask import Flask
 from sqlalchemy.orm import Session
 
+from newsletter import counted
 from newsletter.database import database_now, write_transaction
 from newsletter.domain.retry import relay_pause
 from newsletter.domain.webhooks import signature, wait_after
@@ -153,10 +154,13 @@ class TellWebhooks:
             else:
                 because = notify.record_failure(session, now, message, answer=status, error=error)
         if answer is not None and answer.is_yes:
+            counted.told("delivered")
             log.info("webhook_delivered", type=message.type, **about)
         elif again is not None:
+            counted.told("delayed")
             log.info("webhook_delayed", error=error, minutes=round(again / timedelta(minutes=1), 1), **about)
         else:
+            counted.told("failed")
             log.warning("webhook_failed", error=error, **about)
             if because is not None:
                 log.error("webhook_disabled", webhook=str(message.webhook_id), because=because)

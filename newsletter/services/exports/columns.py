@@ -61,9 +61,13 @@ _MORE = (
     _time("subscriber_created_at", "p.created_at"),
     _time("asked_at", "s.asked_at"),
     _same("generation", "s.generation", Kind.PLAIN),
+    _time("paused_until", "s.paused_until"),
 )
 ALL = {column.name: column for column in (*DEFAULT, *_MORE)}
-ARCHIVE = (*DEFAULT, *(ALL[name] for name in ("list", "generation", "asked_at", "subscriber_created_at")))
+ARCHIVE = (
+    *DEFAULT,
+    *(ALL[name] for name in ("list", "generation", "asked_at", "subscriber_created_at", "paused_until")),
+)
 IDENTITY = _same("identity", "p.identity", Kind.WORD)
 
 

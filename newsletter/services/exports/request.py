@@ -77,6 +77,7 @@ class ExportRequest:
     source: str | None = None
     domain: str | None = None
     attribute: tuple[str, str] | None = None
+    with_paused: bool = False  # who is confirmed, and wants no mail until a day
     columns: tuple[str, ...] = ()  # none: the format's own
     safe: bool = False  # cells that a spreadsheet would run as formulas are defused (A11)
     gzip: bool = False
@@ -97,6 +98,11 @@ class ExportRequest:
             raise ExportError("an attribute is given as key=value, such as city=Paris")
         if self.domain is not None:
             object.__setattr__(self, "domain", _ascii_domain(self.domain))
+
+    @property
+    def holds_paused(self) -> bool:
+        """Whether those are in it who paused: not in what may be mailed, but an archive holds everything."""
+        return self.with_paused or self.format is Format.ARCHIVE
 
     @property
     def written(self) -> tuple[Column, ...]:
@@ -123,6 +129,7 @@ class ExportRequest:
             "source": self.source,
             "domain": self.domain,
             "attribute": self.attribute and dict([self.attribute]),
+            "with_paused": self.with_paused or None,
             "safe": self.safe or None,
             "gzip": self.gzip or None,
         }

@@ -27,6 +27,7 @@ class Dialect:
     expression: Callable[[Column], str]
     id: Callable[[UUID], Any]
     moment: Callable[[datetime], Any]
+    now: str
     ends_with: str  # whether {text} ends with {end}, which has {length} characters
     attribute: str  # the text of a person's attribute {key}; none where it is no text, number or boolean
     json: str
@@ -37,6 +38,7 @@ POSTGRESQL = Dialect(
     expression=lambda column: column.postgresql,
     id=lambda identifier: identifier,
     moment=lambda moment: moment,
+    now="now()",
     ends_with="right({text}, {length}) = {end}",
     attribute=(
         "CASE WHEN json_typeof(p.attributes -> {key}::text) IN ('string', 'number', 'boolean') "
@@ -49,6 +51,7 @@ SQLITE = Dialect(
     expression=lambda column: column.sqlite,
     id=lambda identifier: identifier.hex,
     moment=rfc3339,
+    now="strftime('%Y-%m-%dT%H:%M:%fZ', 'now')",
     ends_with="substr({text}, -{length}) = {end}",
     # SQLite's own functions write numbers in another way than they were stored.
     attribute="CASE WHEN instr(p.attributes, {key_text}) THEN newsletter_attribute(p.attributes, {key}) END",
@@ -100,6 +103,8 @@ def select(
                 text="p.identity", length=len(end_of_identity), end=bind("domain", end_of_identity)
             )
         )
+    if not request.holds_paused:
+        conditions.append(f"(s.paused_until IS NULL OR s.paused_until <= {dialect.now})")
     if request.attribute is not None:
         key, value = request.attribute
         attribute = dialect.attribute.format(

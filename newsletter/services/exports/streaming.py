@@ -10,14 +10,14 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import UTC, datetime
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.orm import Session
 
-from newsletter.database import write_transaction
+from newsletter.database import snapshot, write_transaction
 from newsletter.services.exports import records
 from newsletter.services.exports.archive import archive
 from newsletter.services.exports.lines import CHUNK, Piece, lines
@@ -51,7 +51,7 @@ def stream_export(
 
     # The pieces end before their connection does: PostgreSQL takes no ROLLBACK in the middle of a COPY.
     with (
-        _snapshot(engine) as connection,
+        snapshot(engine) as connection,
         closing(_pieces(connection, settings, export_id, request)) as pieces,
     ):
         data = counted(pieces)
@@ -67,18 +67,6 @@ def stream_export(
             raise
     with Session(engine) as session, write_transaction(session):
         records.finish(session, export_id, clock(), rows=rows, size=size, sha256=digest.hexdigest())
-
-
-@contextmanager
-def _snapshot(engine: Engine) -> Iterator[Connection]:
-    """A connection that sees the database as it is at its first statement, until the end."""
-    with engine.connect() as connection:
-        if connection.dialect.name == "postgresql":
-            connection = connection.execution_options(  # noqa: PLW2901
-                isolation_level="REPEATABLE READ", postgresql_readonly=True
-            )
-        with connection.begin():
-            yield connection
 
 
 def _pieces(

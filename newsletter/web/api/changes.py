@@ -13,7 +13,7 @@ from newsletter.extensions import db
 from newsletter.services.changes import AheadOfJournal, ndjson
 from newsletter.web.api.access import list_or_404
 from newsletter.web.api.resource import Resource
-from newsletter.web.api.schemas import Fields, Moment, choice, state, told
+from newsletter.web.api.schemas import Fields, Moment, choice, paused, state, told
 from newsletter.web.problems import Problem
 
 resource = Resource("changes", "What happened to the subscriptions of a list, in order and complete.")
@@ -23,7 +23,7 @@ _EXAMPLE = """\
 {"seq":41,"at":"2026-01-31T08:00:09.000000Z","event":"confirm","id":"019b2f6e-5c00-7d11-8a55-0f6f4bb3c001",\
 "state":"confirmed","subscriber":{"email":"ann@example.org","name":null,"locale":"en","source":"form",\
 "created_at":"2026-01-31T08:00:00.000000Z","confirmed_at":"2026-01-31T08:00:09.000000Z","unsubscribed_at":null,\
-"attributes":{}}}
+"paused_until":null,"attributes":{}}}
 {"next":41}
 """
 
@@ -51,6 +51,7 @@ class Held(Schema):
     created_at = Moment(required=True)
     confirmed_at = Moment(required=True, allow_none=True)
     unsubscribed_at = Moment(required=True, allow_none=True)
+    paused_until = paused()
     attributes = fields.Dict(required=True)
 
 

@@ -85,6 +85,15 @@ class Wanted(Fields):
         ),
         **told("Who has this attribute, as `key=value`.", load_default=None),
     )
+    with_paused = fields.Boolean(
+        truthy={"true"},
+        falsy={"false"},
+        **told(
+            "Those, too, who paused: they are confirmed, and want no mail until `paused_until`. An archive "
+            "always holds them.",
+            load_default=False,
+        ),
+    )
     columns = DelimitedList(
         choice(*ALL), **told("Which columns, separated by commas; else the format's own.", load_default=())
     )

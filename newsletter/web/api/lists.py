@@ -11,6 +11,7 @@ from marshmallow import Schema, fields, validate
 from sqlalchemy.orm import Session
 
 from newsletter.database import write_transaction
+from newsletter.domain.extra_mails import LONGEST_WELCOME, MOST_HOURS
 from newsletter.domain.languages import LANGUAGES
 from newsletter.domain.lifecycle import State
 from newsletter.domain.roles import Scope
@@ -35,6 +36,8 @@ _EXAMPLE = {
     "sites": ["https://www.example.org"],
     "return_urls": [],
     "locale": "en",
+    "reminder_after_hours": 48,
+    "welcome": None,
     "created_at": "2026-01-31T08:00:00.000000Z",
     "self": "https://news.example.org/api/v1/lists/sport",
 }
@@ -54,6 +57,18 @@ class ListSettings(Fields):
         line(1000), validate=validate.Length(max=100), **told("Where its form may lead afterwards.")
     )
     locale = choice(*LANGUAGES, **told("Its language; without it, the visitor's.", allow_none=True))
+    reminder_after_hours = fields.Integer(
+        strict=True,
+        validate=validate.Range(min=1, max=MOST_HOURS),
+        **told(
+            "After how many hours who has not confirmed is reminded, once; without it, never.",
+            allow_none=True,
+        ),
+    )
+    welcome = line(
+        LONGEST_WELCOME,
+        **told("Plain text that whoever confirms is mailed; without it, nothing is sent.", allow_none=True),
+    )
 
 
 class NewList(ListSettings):
@@ -81,6 +96,8 @@ class MailingList(Schema):
     sites = fields.List(fields.String(), required=True)
     return_urls = fields.List(fields.String(), required=True)
     locale = fields.String(required=True, allow_none=True)
+    reminder_after_hours = fields.Integer(required=True, allow_none=True)
+    welcome = fields.String(required=True, allow_none=True)
     created_at = Moment(required=True)
     self = address(required=True)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from functools import cache
 
 from apispec import APISpec
-from flask import Blueprint, Flask, Response, json, render_template, request
+from flask import Blueprint, Flask, Response, render_template, request
 from markupsafe import Markup, escape
 
 from newsletter.web.api.reading import chapters

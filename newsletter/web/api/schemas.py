@@ -20,6 +20,12 @@ class Moment(fields.DateTime):
         return None if value is None else rfc3339(value)
 
 
+def paused() -> Moment:
+    """Until when a subscription is paused."""
+    meaning = "They want no mail before then, though they are confirmed. One that is past means nothing."
+    return Moment(required=True, allow_none=True, **told(meaning))
+
+
 class Fields(Schema):
     """What a caller sends: unknown fields are refused by their name, and so is what no database could
     keep."""

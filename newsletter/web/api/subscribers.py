@@ -19,7 +19,7 @@ from newsletter.services.people import Person
 from newsletter.services.subscribers import CannotSuppress, SubscriberGone
 from newsletter.web.api.access import actor
 from newsletter.web.api.resource import Resource, nothing_there, whereabouts
-from newsletter.web.api.schemas import Fields, Moment, address, state, told
+from newsletter.web.api.schemas import Fields, Moment, address, paused, state, told
 from newsletter.web.problems import Problem, api_problem
 
 resource = Resource("subscribers", "People, whatever lists they are on.")
@@ -41,6 +41,7 @@ _EXAMPLE = {
             "created_at": "2026-01-31T08:00:00.000000Z",
             "confirmed_at": "2026-01-31T08:00:09.000000Z",
             "unsubscribed_at": None,
+            "paused_until": None,
             "self": "https://news.example.org/api/v1/lists/sport/subscriptions/"
             "019b2f6e-5c00-7d11-8a55-0f6f4bb3c003",
         }
@@ -74,6 +75,7 @@ class OnAList(Schema):
     created_at = Moment(required=True)
     confirmed_at = Moment(required=True, allow_none=True)
     unsubscribed_at = Moment(required=True, allow_none=True)
+    paused_until = paused()
     self = address(required=True)
 
 

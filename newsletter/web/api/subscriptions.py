@@ -28,7 +28,7 @@ from newsletter.web.api.access import actor, list_or_404
 from newsletter.web.api.creating import Made, create
 from newsletter.web.api.paging import Paged, following, page_of, read_cursor
 from newsletter.web.api.resource import Resource, nothing_there, whereabouts
-from newsletter.web.api.schemas import Fields, Moment, address, choice, line, state, told
+from newsletter.web.api.schemas import Fields, Moment, address, choice, line, paused, state, told
 from newsletter.web.problems import Problem, api_problem
 from newsletter.web.seeing import seen
 
@@ -45,6 +45,7 @@ _EXAMPLE = {
     "created_at": "2026-01-31T08:00:00.000000Z",
     "confirmed_at": "2026-01-31T08:00:09.000000Z",
     "unsubscribed_at": None,
+    "paused_until": None,
     "self": "https://news.example.org/api/v1/lists/sport/subscriptions/019b2f6e-5c00-7d11-8a55-0f6f4bb3c003",
 }
 _DETAILED = _EXAMPLE | {
@@ -70,6 +71,11 @@ class Wanted(Paged):
 
     state = DelimitedList(state(), **told("In one of these states, separated by commas.", load_default=()))
     q = line(200, **told("Whose address or name holds this text, whatever its case.", load_default=""))
+    without_paused = fields.Boolean(
+        truthy={"true"},
+        falsy={"false"},
+        **told("`true`: not those who want no mail until a day that is still to come.", load_default=False),
+    )
     source = line(32, **told("By which way they came: `form`, `api`, `import`, …", load_default=None))
 
 
@@ -110,6 +116,7 @@ class Subscription(Schema):
     created_at = Moment(required=True)
     confirmed_at = Moment(required=True, allow_none=True)
     unsubscribed_at = Moment(required=True, allow_none=True)
+    paused_until = paused()
     self = address(required=True)
 
 
@@ -150,6 +157,7 @@ def get_subscriptions(wanted: dict[str, Any], slug: str) -> Any:
         query=wanted["q"],
         states=[State(one) for one in wanted["state"]],
         source=wanted["source"],
+        without_paused_at=_now() if wanted["without_paused"] else None,
         cursor=read_cursor(wanted["cursor"], UUID),
         limit=wanted["limit"],
     )

@@ -125,6 +125,7 @@ def _wanted(mailing_list: ListView) -> ExportRequest:
         source=field("source") or None,
         domain=field("domain") or None,
         attribute=(key, value) if key else None,
+        with_paused=field("with_paused") == "yes",
         columns=tuple(request.form.getlist("columns")) if form in _WITH_COLUMNS else (),
         safe=form is Format.CSV and field("safe") == "yes",
         gzip=field("gzip") == "yes",

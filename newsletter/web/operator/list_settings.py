@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import render_template
 
+from newsletter.domain.extra_mails import ExtraMailError, parse_hours, shown_hours
 from newsletter.domain.languages import LANGUAGES
 from newsletter.domain.roles import Scope
 from newsletter.parts import parts
@@ -14,7 +15,7 @@ from newsletter.services.lists import ListError, ListView
 from newsletter.web.operator.access import actor, list_or_404, needs, operator
 from newsletter.web.operator.console import Answer, deed, field, go_on, sentence
 
-_WORDS = ("name", "headline", "invitation", "sender", "locale")
+_WORDS = ("name", "headline", "invitation", "sender", "locale", "welcome")
 _LINES = ("sites", "return_urls")
 
 
@@ -23,8 +24,13 @@ _LINES = ("sites", "return_urls")
 def show_settings(slug: str) -> str:
     """What a list's readers see, and where its form may be."""
     mailing_list = list_or_404(slug)
-    stored = {name: getattr(mailing_list, name) or "" for name in _WORDS}
-    return _form(mailing_list, stored | {name: "\n".join(getattr(mailing_list, name)) for name in _LINES})
+    hours = mailing_list.reminder_after_hours
+    stored = {
+        **{name: getattr(mailing_list, name) or "" for name in _WORDS},
+        **{name: "\n".join(getattr(mailing_list, name)) for name in _LINES},
+        "reminder_after": shown_hours(hours) if hours is not None else "",
+    }
+    return _form(mailing_list, stored)
 
 
 @operator.post("/lists/<slug>/settings")
@@ -50,7 +56,7 @@ def edit_list(slug: str) -> Answer:
 @needs(Scope.ADMIN)
 def ask_new_list() -> str:
     """The form for a new list."""
-    return _form(None, dict.fromkeys(("slug", *_WORDS, *_LINES), ""))
+    return _form(None, dict.fromkeys(("slug", *_WORDS, *_LINES, "reminder_after"), ""))
 
 
 @operator.post("/new-list")
@@ -71,14 +77,18 @@ def add_list() -> Answer:
 
 
 def _wanted() -> dict[str, Any]:
-    """What the form says; an empty field takes back what there was."""
+    """What the form says; an empty field takes back what there was. Raises `ListError`."""
     words = {name: field(name) or None for name in _WORDS}
     lines = {name: [line.strip() for line in field(name).split("\n") if line.strip()] for name in _LINES}
-    return {**words, **lines, "name": field("name")}
+    try:
+        hours = parse_hours(field("reminder_after"))
+    except ExtraMailError as error:
+        raise ListError(str(error)) from error
+    return {**words, **lines, "name": field("name"), "reminder_after_hours": hours}
 
 
 def _sent() -> dict[str, str]:
-    return {name: field(name) for name in ("slug", *_WORDS, *_LINES)}
+    return {name: field(name) for name in ("slug", *_WORDS, *_LINES, "reminder_after")}
 
 
 def _form(mailing_list: ListView | None, sent: dict[str, str], fault: str | None = None) -> str:
@@ -91,4 +101,5 @@ def _form(mailing_list: ListView | None, sent: dict[str, str], fault: str | None
         languages=LANGUAGES,
         default_sender=settings.mail_from,
         base_url=settings.base_url,
+        max_age_days=settings.confirm_max_age.days,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from uuid import UUID
 
 from flask import render_template
@@ -9,7 +10,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from newsletter.domain.roles import Scope
 from newsletter.extensions import db
-from newsletter.services import outbox_log
+from newsletter.services import alarms, outbox_log
 from newsletter.services.outbox_log import CannotRetry
 from newsletter.web.operator import words
 from newsletter.web.operator.access import actor, list_or_404, needs, operator
@@ -22,7 +23,12 @@ def show_outbox(slug: str) -> str:
     """What waits, what failed and what was sent."""
     mailing_list = list_or_404(slug)
     outbox = outbox_log.look(db.session(), mailing_list.id)
-    return render_template("operator/outbox.html", list=mailing_list, outbox=outbox, words=words)
+    now = datetime.now(UTC)
+    alarm = alarms.standing(db.session(), now)
+    return render_template(
+        "operator/outbox.html", list=mailing_list, outbox=outbox, words=words,
+        alarm=alarm, stopped=alarm is not None and alarm.stops_runs(now),
+    )  # fmt: skip
 
 
 @operator.post("/lists/<slug>/outbox/<uuid:message_id>/retry")

@@ -11,9 +11,10 @@ from markupsafe import Markup
 from newsletter.domain.lifecycle import State
 from newsletter.domain.roles import Scope
 from newsletter.extensions import db
-from newsletter.services import overview
+from newsletter.services import overview, scans
 from newsletter.services.lists import ListView
 from newsletter.services.overview import Growth, Span, Stretch
+from newsletter.web.operator import words
 from newsletter.web.operator.access import list_or_404, my_lists, needs, operator
 from newsletter.web.operator.charts import Chart, Series, bar_chart, line_chart, spark
 
@@ -50,7 +51,8 @@ def home() -> str:
         )
         for found in seen
     ]
-    return render_template("operator/home.html", lines=lines)
+    ledger = scans.ledger(session, datetime.now(UTC))
+    return render_template("operator/home.html", lines=lines, ledger=ledger, days=scans.DAYS, words=words)
 
 
 @operator.get("/lists/<slug>")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from uuid import UUID
 
 from flask import render_template, request, url_for
@@ -87,6 +88,9 @@ def show_subscriber(slug: str, subscription_id: UUID) -> str:
         person=found,
         elsewhere=[other for other in found.elsewhere if actor().sees(other.list.id)],
         sees_all=actor().lists is None,
+        is_paused=found.state is State.CONFIRMED
+        and found.paused_until is not None
+        and found.paused_until > datetime.now(UTC),
         languages=LANGUAGES,
         words=words,
     )

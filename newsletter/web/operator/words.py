@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from newsletter.domain import scanners
 from newsletter.domain.lifecycle import Event, State
+from newsletter.domain.scanners import Delay, Door
 from newsletter.models.outbox import Kind
 from newsletter.services.exports import Format
 from newsletter.services.importing.options import Field
@@ -29,6 +31,10 @@ MAILS = {
     Kind.CONFIRMATION: "Please confirm",
     Kind.ALREADY_SUBSCRIBED: "You already receive it",
     Kind.LINKS: "Your links",
+    Kind.REMINDER: "Reminder to confirm",
+    Kind.WELCOME: "Welcome",
+    Kind.ADDRESS_CHANGE: "Confirm your new address",
+    Kind.ADDRESS_NOTICE: "A new address was asked for",
 }
 FORMATS = {
     Format.CSV: "CSV, for spreadsheets",
@@ -58,7 +64,26 @@ FIELDS = {
     Field.ID: "Id of the subscription, from an export of this service",
     Field.CONSENT: "History of consent, from an archive of this service",
     Field.SUPPRESSED: "Never to be mailed, yes or no",
+    Field.PAUSED_UNTIL: "Until when it is paused, from an export of this service",
     Field.IGNORE: "Leave it out",
+}
+DOORS = {Door.CONFIRM: "Confirm", Door.UNSUBSCRIBE: "Unsubscribe"}
+LOOKS = {
+    scanners.Kind.HEAD: "Asked whether it is there (HEAD)",
+    scanners.Kind.OPTIONS: "Asked what it takes (OPTIONS)",
+    scanners.Kind.PREFETCH: "Fetched ahead of the reader",
+    scanners.Kind.SCANNER: "A program that is no browser",
+    scanners.Kind.NO_HINTS: "Without what browsers send along",
+    scanners.Kind.BROWSER: "As a browser does",
+}
+DELAYS = {
+    Delay.SECONDS: "5 s",
+    Delay.MINUTE: "1 min",
+    Delay.MINUTES: "10 min",
+    Delay.HOUR: "1 h",
+    Delay.DAY: "1 day",
+    Delay.LATER: "later",
+    Delay.UNKNOWN: "unknown",
 }
 _WAYS = {
     "form": "the form",
@@ -68,8 +93,13 @@ _WAYS = {
     "page": "the link of the mail",
     "one-click": "one click in the mail program",
     "code": "the code of the mail",
+    "mailto": "a mail to leave",
+    "mail": "a mail that came back",
+    "smtp": "the receiving mail system",
+    "arf": "a complaint of their provider",
     "purge": "the clock",
     "operator": "an operator",
+    "subscriber": "their own page",
     "import": "a file",
     "api": "the API",
     "command": "the command line",
