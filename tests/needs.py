@@ -3,7 +3,7 @@
 import os
 import sys
 
-from tests.support import chromium, postgres, redis
+from tests.support import chromium, postfix, postgres, redis
 
 missing = []
 if postgres.binaries() is None:
@@ -12,6 +12,8 @@ if chromium.executable() is None:
     missing.append(chromium.HOW_TO_GET)
 if redis.executable() is None:
     missing.append(redis.HOW_TO_GET)
+if why := postfix.missing():
+    missing.append(why)
 for line in missing:
     print(f"!! {line}; its tests are skipped", file=sys.stderr)
 sys.exit(bool(missing) and bool(os.environ.get("CI")))

@@ -60,7 +60,7 @@ class Anything(RuleBasedStateMachine):
         def send(session: object) -> None:
             claimed = deliver.claim(session, self.service.settings, self.now, lease_id=uuid4(), limit=10)  # type: ignore[arg-type]
             for message in claimed:
-                deliver.record_sent(session, self.now, message)  # type: ignore[arg-type]
+                deliver.record_sent(session, self.service.settings, self.now, message)  # type: ignore[arg-type]
                 person = next(p for p in _PEOPLE if p.lower() == message.address.lower())
                 self.sent[person].append(self.now)
                 self.links.append((message.subscription_id, message.generation))

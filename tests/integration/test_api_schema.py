@@ -21,6 +21,7 @@ _CONFIGURATION = """\
 [checks]
 ensure_resource_availability.enabled = false
 positive_data_acceptance.expected-statuses = ["2xx", 400, 401, 403, 404, 409, 422, 429]
+negative_data_rejection.expected-statuses = [400, 401, 403, 404, 405, 406, 409, 413, 415, 422, 428, 429]
 """
 
 

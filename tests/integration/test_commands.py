@@ -63,7 +63,7 @@ def test_help_needs_no_data_directory(tmp_path: Path) -> None:
 
     assert done.returncode == 0
     assert not (tmp_path / "none").exists()
-    for command in ("init", "serve", "worker", "lists", "export", "verify-export", "db"):
+    for command in ("init", "serve", "worker", "lists", "export", "verify-export", "conformance", "db"):
         assert f"  {command} " in done.stdout
 
 
@@ -97,7 +97,7 @@ def test_a_database_behind_the_migrations_is_named(service: Service, command: li
 
 def test_an_unreachable_database_is_named_without_its_password(tmp_path: Path) -> None:
     url = f"postgresql://me:s3cret@127.0.0.1:{free_port()}/news"
-    for command in (["init"], ["serve"], ["export", "daily"]):
+    for command in (["init"], ["worker", "--once"], ["lists", "show"], ["export", "daily"]):
         line = _one_line(_run(*command, NEWSLETTER_DATA_DIR=str(tmp_path), NEWSLETTER_DATABASE_URL=url))
         assert "does not answer" in line
         assert "s3cret" not in line

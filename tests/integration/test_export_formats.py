@@ -94,7 +94,8 @@ def test_an_archive_holds_everything_that_is_known(service: Service) -> None:
     ann, bob = (json.loads(line) for line in exported(service, format=Format.ARCHIVE).splitlines())
 
     assert tuple(ann) == (
-        *DEFAULT_COLUMNS, "list", "generation", "asked_at", "subscriber_created_at", "suppressed", "consent",
+        *DEFAULT_COLUMNS, "list", "generation", "asked_at", "subscriber_created_at", "paused_until",
+        "suppressed", "consent",
     )  # fmt: skip
     assert (ann["email"], ann["state"], ann["list"]) == ("ann@example.org", "pending", "daily")
     assert (ann["suppressed"], bob["suppressed"]) == (None, "complaint")

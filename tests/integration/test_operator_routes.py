@@ -12,7 +12,7 @@ from werkzeug.routing import Rule
 from newsletter.domain.roles import Role
 from newsletter.services.access import COMMAND_LINE
 from newsletter.services.exports import ExportRequest, Format, start_export
-from newsletter.services.importing import create_import
+from newsletter.services.importing import create_import, spooled
 from tests.support import webhooks
 from tests.support.acting import the_list, writing
 from tests.support.operators import Console
@@ -91,17 +91,17 @@ def _one_of_each(service: Service) -> dict[str, UUID]:
     daily = the_list(service)
     asked = ExportRequest(list_id=daily.id, lists=None, format=Format.CSV)
     file = [b"email\ncarol@example.org\n"]
+    with spooled(service.settings, file) as stored:
+        import_id = writing(
+            service,
+            lambda session: create_import(session, now(), COMMAND_LINE, daily.id, "people.csv", stored),
+        )
     return {
         "subscription_id": _id(service, "subscriptions"),
         "message_id": _id(service, "outbox"),
         "delivery_id": uuid4(),
         "export_id": writing(service, lambda session: start_export(session, now(), COMMAND_LINE, asked)),
-        "import_id": writing(
-            service,
-            lambda session: create_import(
-                session, service.settings, now(), COMMAND_LINE, daily.id, "people.csv", file
-            ),
-        ),
+        "import_id": import_id,
         "webhook_id": webhooks.add(service, "https://hooks.example/x")[0],
     }
 

@@ -227,6 +227,7 @@ def test_what_is_no_answer_is_said_to_be_none(said: bytes) -> None:
         assert why_not(f"http://127.0.0.1:{port}/") in (
             "its answer is not HTTP",
             "it hung up: RemoteDisconnected",
+            "it hung up: Connection reset by peer",
         )
 
 

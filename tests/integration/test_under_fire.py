@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.support.service import Service, eventually, process_environment
+from tests.support.service import Service, answers_on, eventually, process_environment
 
 
 def _post(url: str, **fields: str) -> tuple[int, bytes]:
@@ -117,15 +117,20 @@ def test_ending_the_server_ends_its_worker(on_sqlite: Service) -> None:
     eventually(lambda: not _alive(worker))
 
 
-def test_killing_the_server_ends_its_worker_too(on_sqlite: Service) -> None:
+def test_killing_the_server_ends_its_worker_and_its_web_processes(on_sqlite: Service) -> None:
     with on_sqlite.served() as url:
         worker = _worker_beside(url)
         parent = int(_ps("-o", "ppid=", "-p", str(worker)))
         children = [int(pid) for pid in _ps("-o", "pid=", "--ppid", str(parent)).split()]
         subprocess.run(["kill", "-KILL", str(parent)], check=True)
-        eventually(lambda: not _alive(worker))
-        for child in children:
-            subprocess.run(["kill", "-KILL", str(child)], check=False, stderr=subprocess.DEVNULL)
+        try:
+            eventually(lambda: not any(map(_alive, children)))
+        finally:
+            for child in children:
+                subprocess.run(["kill", "-KILL", str(child)], check=False, stderr=subprocess.DEVNULL)
+
+    assert len(children) >= 3
+    assert not answers_on(int(url.rpartition(":")[2]))
 
 
 def _ps(*options: str) -> str:

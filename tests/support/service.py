@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -66,6 +67,7 @@ class Service:
 
     def close(self) -> None:
         """Give back what it holds of the database."""
+        self.app.extensions["newsletter.scans"].add()
         with self.app.app_context():
             db.session.remove()
             db.engine.dispose()
@@ -169,6 +171,7 @@ class Service:
 
     def command(self, *arguments: str, check: bool = True, **environ: str) -> Done:
         """Run `newsletter …` in this process, where nothing depends on its being one of its own."""
+
         def make() -> Flask:
             return create_app(Settings.from_environment(self.environ | environ)) if environ else self.app
 
@@ -243,6 +246,15 @@ def answers(url: str) -> bool:
             return bool(response.status == 200)
     except (urllib.error.URLError, OSError):
         return False
+
+
+def answers_on(port: int) -> bool:
+    """Whether something listens on a port of this machine."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
 def eventually(condition: Callable[[], object], *, seconds: float = 10) -> None:

@@ -28,7 +28,7 @@ def test_a_link_names_what_it_was_made_for(identifier: UUID, generation: int) ->
     unsubscribe = LINKS.unsubscribe_token(identifier)
 
     assert LINKS.read_confirm(confirm, now=NOW, max_age=WEEK) == Confirmation(
-        identifier, generation, expired=False
+        identifier, generation, expired=False, signed_at=NOW
     )
     assert LINKS.read_unsubscribe(unsubscribe) == identifier
     for token in (confirm, unsubscribe):

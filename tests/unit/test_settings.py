@@ -47,6 +47,12 @@ BAD = {
     "OUTBOX_LEASE_SECONDS": ["0"],
     "LARGEST_IMPORT_MB": ["0", "4001", "2.5"],
     "WEBHOOKS_TO_PRIVATE": ["maybe"],
+    "SES_TOPIC_ARN": ["newsletter", "arn:aws:sqs:eu-west-1:123456789012:x", "arn:aws:sns:eu-west-1.evil.example:123456789012:x", "arn:aws:sns:eu-west-1:1:x"],
+    "POSTMARK_WEBHOOK": ["password", "user:short", "user:with spaces in its words", "a:b@c.example/0123456789abcdef"],
+    "MAILGUN_SIGNING_KEY": ["short", "with spaces in its words"],
+    "SENDGRID_PUBLIC_KEY": ["nonsense", "MFkw", "-----BEGIN PUBLIC KEY-----"],
+    "INBOUND_DOMAIN": ["a b", "news@example.org", "https://news.example", ".x", "x." * 100 + "x"],
+    "INBOUND_LISTEN": ["8024", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:99999", "::1:8024", "127.0.0.1:8024"],
     "LOG_LEVEL": ["loud"],
     "POSTAL_ADDRESS": ["Street 1\nTown"],
 }  # fmt: skip
@@ -90,7 +96,10 @@ def test_a_relay_is_read_with_its_password() -> None:
 
 
 def test_keys_are_not_shown_when_settings_are_printed() -> None:
-    assert "s3cret" not in repr(_read(SECRET_KEYS="s3cret" * 8, RETIRED_KEYS="s3cret" * 8))
+    secret = "s3cret" * 8
+    keys = {"SECRET_KEYS": secret, "RETIRED_KEYS": secret, "MAILGUN_SIGNING_KEY": secret}
+
+    assert "s3cret" not in repr(_read(**keys, POSTMARK_WEBHOOK=f"user:{secret}"))
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
