@@ -167,7 +167,7 @@ class Guard:
     def surge(self) -> Surge:
         """How it stands with all lists now."""
         item = self._all()
-        demand = self._demand(item, self._storage.get(self._windows(item)[1]))
+        demand = self._demand_now(item)
         return Surge(demand, item.amount, _level(demand, item))
 
     def surge_keys(self) -> list[str]:
@@ -211,7 +211,10 @@ class Guard:
     def _look(self, item: RateLimitItem) -> int:
         """The level of a fuse. The further step of a sign-up is no attempt of its own: where it counted, a
         surge would be kept up by the very readers who are asked for it."""
-        return _level(self._demand(item, self._storage.get(self._windows(item)[1])), item)
+        return _level(self._demand_now(item), item)
+
+    def _demand_now(self, item: RateLimitItem) -> float:
+        return self._demand(item, self._storage.get(self._windows(item)[1]))
 
     def _demand(self, item: RateLimitItem, hits: int) -> float:
         """How many attempts a stretch of time that ends now holds: those since the present one began, and the

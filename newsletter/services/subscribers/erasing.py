@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, exists, select
@@ -56,10 +55,10 @@ def erase(
     subscriber_id = session.scalar(whose)
     if subscriber_id is None:
         raise SubscriberGone
-    person, held, wholly = _remove(session, settings, now, subscriber_id, actor.sees, way)
+    removed = _remove(session, settings, now, subscriber_id, actor.sees, way)
     if suppress:
-        never_mail(session, settings, now, person.identity, reason=Reason.ERASED)
-    for list_id, identifier, state in held:
+        never_mail(session, settings, now, removed.identity, reason=Reason.ERASED)
+    for list_id, identifier, state in removed.held:
         audit.record(
             session,
             now,
@@ -70,7 +69,7 @@ def erase(
             before=state.value,
             suppressed=suppress,
         )
-    return Erased(len(held), wholly)
+    return Erased(len(removed.held), removed.wholly)
 
 
 def erase_oneself(
@@ -79,12 +78,22 @@ def erase_oneself(
     """Remove a person who asks for it, from every list. Their address is kept from mail and from imports by a
     keyed hash, until they sign up and confirm again; for ever where they reported mail as spam. Raises
     `SubscriberGone`."""
-    before = _earlier_addresses(session, subscriber_id)
-    person, held, _ = _remove(session, settings, now, subscriber_id, lambda _: True, way)
-    complained = any(state is State.COMPLAINED for _, _, state in held)
+    removed = _remove(session, settings, now, subscriber_id, lambda _: True, way)
+    complained = any(state is State.COMPLAINED for _, _, state in removed.held)
     reason = Reason.COMPLAINT if complained else Reason.LEFT
-    for identity in (person.identity, *before):
+    for identity in removed.addresses:
         never_mail(session, settings, now, identity, reason=reason)
+
+
+@dataclass(frozen=True)
+class _Removed:
+    """Who it was, by the present identity and by all addresses, each under its identity; what went (each its
+    list, its id, its state); and whether nothing is left of them."""
+
+    identity: str
+    addresses: dict[str, str]
+    held: list[tuple[UUID, UUID, State]]
+    wholly: bool
 
 
 def _earlier_addresses(session: Session, subscriber_id: UUID) -> dict[str, str]:
@@ -108,9 +117,8 @@ def _remove(
     subscriber_id: UUID,
     sees: Callable[[UUID], bool],
     way: str,
-) -> tuple[Any, list[tuple[UUID, UUID, State]], bool]:
-    """Remove the person from the lists that are seen. Returns who it was, what went (each its list, its id,
-    its state), and whether nothing is left of them."""
+) -> _Removed:
+    """Remove the person from the lists that are seen."""
     person = session.execute(
         select(_SUBSCRIBERS.c.id, _SUBSCRIBERS.c.address, _SUBSCRIBERS.c.identity)
         .where(_SUBSCRIBERS.c.id == subscriber_id)
@@ -129,7 +137,7 @@ def _remove(
         if sees(row.list_id)
     ]
     ids = [identifier for _, identifier, _ in held]
-    before = _earlier_addresses(session, person.id)
+    addresses = {person.identity: person.address, **_earlier_addresses(session, person.id)}
     evidence.forget(session, now, held, way=way)
     # Their mails go with them.
     session.execute(delete(_SUBSCRIPTIONS).where(_SUBSCRIPTIONS.c.id.in_(ids)))
@@ -139,9 +147,9 @@ def _remove(
         .returning(_SUBSCRIBERS.c.id)
     ).all()
     if gone:
-        for identity, address in {person.identity: person.address, **before}.items():
+        for identity, address in addresses.items():
             traces.remove(session, settings, now, address, identity)
-    return person, held, bool(gone)
+    return _Removed(person.identity, addresses, held, wholly=bool(gone))
 
 
 _SUBSCRIBERS, _SUBSCRIPTIONS = table_of(Subscriber), table_of(Subscription)
