@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import logging
 import os
@@ -11,10 +12,12 @@ from pathlib import Path
 
 import flask_migrate
 import pytest
+from argon2 import PasswordHasher
 from hypothesis import HealthCheck, settings
 
 from newsletter.cli.serving import FIRST_LIST
 from newsletter.database import write_transaction
+from newsletter.domain import passwords
 from newsletter.extensions import db
 from newsletter.paths import MIGRATIONS
 from newsletter.services import lists
@@ -26,6 +29,20 @@ from tests.support.smtp import Sink
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 settings.load_profile("suite")
 _numbers = itertools.count()
+
+
+def pytest_collection_finish() -> None:
+    """Each test makes a service of its own: what was there before them all need not be looked through again and
+    again for garbage."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 10, 10)
+
+
+@pytest.fixture(autouse=True)
+def _quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hashing a password takes a tenth of a second on purpose; that it does is tested by itself."""
+    monkeypatch.setattr(passwords, "_hasher", PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
 
 
 @pytest.fixture(autouse=True)

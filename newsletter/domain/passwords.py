@@ -51,9 +51,10 @@ def is_password(stored: str | None, password: str) -> bool:
     """Whether it is the one. Where none is stored the answer is no, and costs the same."""
     try:
         with _turn:
-            return _hasher.verify(stored or _NOBODYS, password[: LONGEST + 1]) and stored is not None
+            is_it = _hasher.verify(stored or _hash_of_nothing(), password[: LONGEST + 1])
     except (VerifyMismatchError, InvalidHashError):
         return False
+    return is_it and stored is not None
 
 
 def wants_new_hash(stored: str) -> bool:
@@ -68,6 +69,3 @@ def _hash_of_nothing() -> str:
     )
     costs = f"m={_hasher.memory_cost},t={_hasher.time_cost},p={_hasher.parallelism}"
     return f"$argon2id$v=19${costs}${salt}${digest}"
-
-
-_NOBODYS = _hash_of_nothing()

@@ -24,7 +24,7 @@ from tests.support.visitors import Visits, fresh_address, fresh_network
 expect.set_options(timeout=20_000)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     executable = chromium.executable()
     if executable is None:

@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from tests.support.axe import found_by_axe
 from tests.support.embedding import Embedded
 from tests.support.visitors import PAGES, PHONE, form_on, sign_up
-
-
-def violations(page: Any, scheme: str) -> list[str]:
-    """What axe-core finds: each rule with the places that break it."""
-    found = Axe().run(page).response["violations"]
-    return [f"{scheme}: {rule['id']}: {node['target']}" for rule in found for node in rule["nodes"]]
 
 
 def is_clean(page: Page) -> None:
     """By day and by night; what frames of ours show is looked at as well."""
     frames = [frame for frame in page.frames[1:] if "/embed/" in frame.url or "/lists/" in frame.url]
-    found = []
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
-        for part in (page, *frames):
-            found += violations(part, scheme)
-    assert found == []
+    assert found_by_axe(page, frames) == []
 
 
 @pytest.mark.parametrize(

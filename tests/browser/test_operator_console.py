@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from newsletter.domain.lifecycle import State
-from tests.browser.test_accessibility import violations
+from tests.support.axe import found_by_axe
 from tests.support.operators import PASSWORD, invite
 from tests.support.people import Person, add_people
 from tests.support.service import Service, now, path
@@ -130,9 +130,7 @@ def test_axe_finds_nothing_by_day_and_by_night(
 
     def look() -> None:
         assert page.evaluate("document.documentElement.scrollWidth") <= size[0], page.url
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
-            found.extend(f"{page.url} {one}" for one in violations(page, scheme))
+        found.extend(found_by_axe(page))
 
     enter(page, service, url)
     for where in ("/operator/", LIST, f"{LIST}/subscribers", f"{LIST}/subscribers?q=nobody", f"{LIST}/add",

@@ -8,7 +8,7 @@ import pyotp
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.test_accessibility import violations
+from tests.support.axe import found_by_axe
 from tests.support.operators import PASSWORD, invite
 from tests.support.service import Service, path
 from tests.support.visitors import PHONE
@@ -77,9 +77,7 @@ class Looked:
 
     def __call__(self) -> None:
         assert self.page.evaluate("document.documentElement.scrollWidth") <= PHONE[0], self.page.url
-        for scheme in ("light", "dark"):
-            self.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-            self.found.extend(f"{self.page.url} {one}" for one in violations(self.page, scheme))
+        self.found.extend(found_by_axe(self.page))
 
     def press(self, button: str) -> None:
         with self.page.expect_navigation():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import shutil
 import socket
@@ -96,9 +98,17 @@ def _ordinary_user() -> str:
     return "postgres" if "postgres" in names else "nobody"
 
 
+# Below the ports that the system gives to clients, so that none of those is in the way. Each process of the
+# suite has a stretch of its own and goes through it in order: what one gives up, nobody else takes meanwhile.
+_STRETCH = 2500
+_first = 12_000 + _STRETCH * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_ports = itertools.cycle(range(_first, _first + _STRETCH))
+
+
 def free_port() -> int:
-    """A port on loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port on loopback that nobody listens on now, and that this process has not given out of late."""
+    for port in itertools.islice(_ports, _STRETCH):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("all ports are taken")

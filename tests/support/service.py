@@ -257,12 +257,12 @@ def answers_on(port: int) -> bool:
     return True
 
 
-def eventually(condition: Callable[[], object], *, seconds: float = 10) -> None:
-    """Wait until something holds; fail where it does not hold in time."""
+def eventually(condition: Callable[[], object], *, seconds: float = 60, every: float = 0.05) -> None:
+    """Wait until something holds, looking again `every` so many seconds; fail where it does not hold in time."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.05)
+        time.sleep(every)
 
 
 def path(url: str) -> str:
