@@ -14,9 +14,10 @@ _BY_NIGHT = _BY_DAY | {"runOnly": ["color-contrast", "link-in-text-block"]}
 def found_by_axe(page: Page, frames: Sequence[Frame] = ()) -> list[str]:
     """Each rule with the places that break it, on a page and in some of its frames."""
     page.emulate_media(color_scheme="light", reduced_motion="reduce")
-    found = [f"by day: {one}" for part in (page, *frames) for one in _broken(part, _BY_DAY)]
+    parts: list[Page | Frame] = [page, *frames]
+    found = [f"by day: {one}" for part in parts for one in _broken(part, _BY_DAY)]
     page.emulate_media(color_scheme="dark", reduced_motion="reduce")
-    return found + [f"by night: {one}" for part in (page, *frames) for one in _broken(part, _BY_NIGHT)]
+    return found + [f"by night: {one}" for part in parts for one in _broken(part, _BY_NIGHT)]
 
 
 def _broken(part: Page | Frame, options: dict[str, list[str]]) -> Iterator[str]:
