@@ -184,12 +184,12 @@ def test_a_follower_sees_every_change_once_and_in_order_though_workers_are_kille
         service.process("worker") as second,
         ThreadPoolExecutor(8) as pool,
     ):
-        eventually(lambda: service.sign_up() and service.one("SELECT seq FROM journal") > 0, seconds=20)
+        eventually(lambda: service.sign_up() and service.one("SELECT seq FROM journal") > 0)
         own = {UUID(str(one)) for (one,) in service.rows("SELECT id FROM subscriptions")}
         writers = [pool.submit(_write, service, list_id, seed) for seed in range(8)]
         for worker in (first, second):
             at = service.one("SELECT seq FROM journal")
-            eventually(lambda at=at: service.one("SELECT seq FROM journal") > at + 40, seconds=20)  # type: ignore[misc]
+            eventually(lambda at=at: service.one("SELECT seq FROM journal") > at + 40)  # type: ignore[misc]
             worker.kill()
         with service.process("worker"):
             committed = [one for writer in writers for one in writer.result()]

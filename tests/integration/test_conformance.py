@@ -240,7 +240,7 @@ def test_ended_early_it_leaves_nothing_behind(on_sqlite: Service, tmp_path: Path
     check = subprocess.Popen(
         [sys.executable, "-m", "newsletter", *CHECK], env=environ, stderr=subprocess.PIPE
     )
-    eventually(lambda: list(folder.glob("*/log")), seconds=30)
+    eventually(lambda: list(folder.glob("*/log")))
     check.send_signal(signal.SIGINT)
     _, said = check.communicate(timeout=30)
 
@@ -257,11 +257,11 @@ def test_killed_it_leaves_no_server_behind(on_sqlite: Service, tmp_path: Path) -
     check = subprocess.Popen(
         [sys.executable, "-m", "newsletter", *CHECK], env=environ, stderr=subprocess.PIPE
     )
-    eventually(lambda: list(folder.glob("*/log")) and len(_processes_of(folder)) >= 2, seconds=30)
+    eventually(lambda: list(folder.glob("*/log")) and len(_processes_of(folder)) >= 2)
     check.kill()
     check.communicate(timeout=30)
 
-    eventually(lambda: _processes_of(folder) == [], seconds=20)
+    eventually(lambda: _processes_of(folder) == [])
 
 
 def _processes_of(folder: Path) -> list[str]:

@@ -55,7 +55,7 @@ def test_a_killed_worker_leaves_nothing_and_another_stores_it_once(
             env=process_environment(service.environ),
             stderr=subprocess.DEVNULL,
         )
-        eventually(lambda: found(service, import_id).state is not ImportState.QUEUED, seconds=30)
+        eventually(lambda: found(service, import_id).state is not ImportState.QUEUED)
         # Somewhere while it is read or stored.
         time.sleep(chance.uniform(0.3, 1.2))
         worker.send_signal(signal.SIGKILL)
@@ -64,7 +64,7 @@ def test_a_killed_worker_leaves_nothing_and_another_stores_it_once(
             break
         assert service.counts()["subscribers"] == 0
     with service.process("worker"):
-        eventually(lambda: found(service, import_id).state is ImportState.DONE, seconds=60)
+        eventually(lambda: found(service, import_id).state is ImportState.DONE)
 
     assert service.counts() | {"outbox": 0} == {
         "subscribers": MANY, "subscriptions": MANY, "consent_events": MANY, "outbox": 0, "suppressions": 0,
@@ -187,7 +187,7 @@ def _somebody_adding(service: Service, address: str) -> Iterator[None]:
 
 def _until_it_waits(service: Service) -> None:
     waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'"
-    eventually(lambda: service.one(waiting), seconds=30)
+    eventually(lambda: service.one(waiting))
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_a_command_that_is_ended_stores_nothing_and_no_worker_does(
         service.work()  # which leaves it alone until its lease has ended
         return _last(service) == ended
 
-    eventually(has_ended, seconds=30)
+    eventually(has_ended)
 
     assert service.counts()["subscribers"] == service.one("SELECT count(*) FROM import_chunks") == 0
 

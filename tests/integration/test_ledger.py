@@ -425,7 +425,7 @@ def test_killing_the_worker_in_the_middle_leaves_a_whole_ledger(service: Service
         env=process_environment(service.environ),
         stderr=subprocess.DEVNULL,
     ) as worker:
-        eventually(lambda: service.one("SELECT chained FROM journal"), seconds=60)
+        eventually(lambda: service.one("SELECT chained FROM journal"))
         worker.send_signal(signal.SIGKILL)
     service.work()
 

@@ -39,7 +39,7 @@ def _speaking(service: Service) -> Iterator[smtplib.LMTP]:
 def test_lmtp_takes_what_comes_back_and_refuses_what_it_cannot(service: Service, postgres: Postgres) -> None:
     ann, bob = (service.confirmed(f"{name}@example.org").sender for name in ("ann", "bob"))
     with service.process("worker"):
-        eventually(lambda: answers_on(_port(service)), seconds=20)
+        eventually(lambda: answers_on(_port(service)))
         with _speaking(service) as client:
             assert client.mail("")[0] == 250
             assert client.rcpt("somebody@elsewhere.example")[0] == 550
@@ -81,11 +81,11 @@ def test_lmtp_takes_what_comes_back_and_refuses_what_it_cannot(service: Service,
 def test_of_two_workers_one_listens_and_the_other_takes_over(service: Service) -> None:
     mail = service.confirmed()
     with service.process("worker") as first:
-        eventually(lambda: answers_on(_port(service)), seconds=20)
+        eventually(lambda: answers_on(_port(service)))
         with service.process("worker") as second:
             first.send_signal(signal.SIGKILL)
             first.wait()
-            eventually(lambda: answers_on(_port(service)), seconds=20)
+            eventually(lambda: answers_on(_port(service)))
             with _speaking(service) as client:
                 assert client.sendmail("", [mail.sender], dsn()) == {}
             assert second.poll() is None

@@ -219,8 +219,8 @@ def test_all_processes_count_together_and_a_dead_one_takes_no_count_with_it(
         assert figures("processes", role="worker") == 1
 
         os.kill(_worker_of(url), signal.SIGKILL)
-        eventually(lambda: _scraped(url)("processes", role="worker") == 0, seconds=5)
-        eventually(lambda: _scraped(url)("processes", role="worker") == 1, seconds=20)
+        eventually(lambda: _scraped(url)("processes", role="worker") == 0)
+        eventually(lambda: _scraped(url)("processes", role="worker") == 1)
         assert _scraped(url)("mails_total", kind="confirmation", result="sent") == 6
 
 
@@ -245,7 +245,7 @@ def test_a_worker_elsewhere_shows_its_own_counts(make_service: Callable[..., Ser
     port = free_port()
     with service.process("worker", "--metrics-port", str(port)):
         url = f"http://127.0.0.1:{port}"
-        eventually(partial(answers, f"{url}/metrics"), seconds=20)
+        eventually(partial(answers, f"{url}/metrics"))
         eventually(lambda: _scraped(url)("mails_total", kind="confirmation", result="sent") == 1)
         assert _scraped(url)("processes", role="worker") == 1
 

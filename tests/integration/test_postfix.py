@@ -28,7 +28,7 @@ def test_what_postfix_cannot_deliver_ends_the_subscription(make_service: Callabl
         sending.send_mail()
         assert sending.statuses() == ["sent", "sent"]
         try:
-            eventually(lambda: service.states()["ann@example.org"] == "bounced", seconds=30)
+            eventually(lambda: service.states()["ann@example.org"] == "bounced")
             eventually(lambda: service.sink.to("bob@example.org"))
         except AssertionError:
             pytest.fail(log.read_text())

@@ -52,7 +52,7 @@ def test_many_different_sign_ups_at_once_are_each_stored_and_mailed_once(service
             statuses = list(
                 pool.map(lambda a: _post(f"{url}/lists/daily/subscriptions", email=a)[0], addresses * 2)
             )
-        eventually(lambda: len(service.sink.mails) >= len(addresses), seconds=30)
+        eventually(lambda: len(service.sink.mails) >= len(addresses))
 
     assert set(statuses) == {200}
     assert set(service.states()) == set(addresses)
@@ -101,7 +101,7 @@ def test_a_worker_that_dies_is_replaced(on_sqlite: Service) -> None:
         on_sqlite_worker = _worker_beside(url)
         subprocess.run(["kill", "-KILL", str(on_sqlite_worker)], check=True)
         _post(f"{url}/lists/daily/subscriptions", email="ann@example.org")
-        eventually(lambda: len(on_sqlite.sink.to("ann@example.org")) == 1, seconds=30)
+        eventually(lambda: len(on_sqlite.sink.to("ann@example.org")) == 1)
         assert _worker_beside(url) != on_sqlite_worker
 
 
@@ -153,7 +153,7 @@ def _worker_beside(url: str) -> int:
         ]
         return [int(pid) for pid, parent, _ in workers if parent in servers]
 
-    eventually(find, seconds=30)
+    eventually(find)
     return find()[0]
 
 

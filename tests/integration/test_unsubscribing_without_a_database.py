@@ -247,7 +247,7 @@ def test_a_thousand_unsubscribe_while_postgresql_is_stopped_and_everything_is_ki
     port = free_port()
     web = _start(service, "serve", "--port", str(port), "--without-worker")
     try:
-        eventually(lambda: answers(f"http://127.0.0.1:{port}/readyz"), seconds=30)
+        eventually(lambda: answers(f"http://127.0.0.1:{port}/readyz"))
         postgres.pause()
         links = ["/unsubscribe/" + service.links.unsubscribe_token(each) for each in people]
         with ThreadPoolExecutor(10) as pool:
@@ -266,7 +266,7 @@ def test_a_thousand_unsubscribe_while_postgresql_is_stopped_and_everything_is_ki
     )
     _kill(worker)  # in the middle of it, or just after
     with service.process("worker"):
-        eventually(lambda: service.states() == dict.fromkeys(_addresses(), "unsubscribed"), seconds=30)
+        eventually(lambda: service.states() == dict.fromkeys(_addresses(), "unsubscribed"))
         eventually(lambda: _kept(service) == 1)
 
     assert statuses == [200] * 1000
@@ -283,13 +283,13 @@ def test_a_service_that_starts_while_postgresql_is_stopped_keeps_who_leaves_and_
     postgres.pause()
     try:
         with service.process("serve", "--port", str(port)) as web:
-            eventually(lambda: answers(f"http://127.0.0.1:{port}/healthz"), seconds=30)
+            eventually(lambda: answers(f"http://127.0.0.1:{port}/healthz"))
             ready = answers(f"http://127.0.0.1:{port}/readyz")
             statuses = _post_all(port, [url])
             is_kept = _kept(service) == 1
             postgres.resume()
-            eventually(lambda: answers(f"http://127.0.0.1:{port}/readyz"), seconds=30)
-            eventually(lambda: service.states() == {"ann@example.org": "unsubscribed"}, seconds=30)
+            eventually(lambda: answers(f"http://127.0.0.1:{port}/readyz"))
+            eventually(lambda: service.states() == {"ann@example.org": "unsubscribed"})
             assert web.poll() is None
     finally:
         if not answers_on(postgres.port):

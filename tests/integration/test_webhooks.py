@@ -81,9 +81,9 @@ def test_a_confirmation_is_told_by_the_running_worker(service: Service, receiver
     add(service, receiver.url, ["confirmed"])
     with service.process("worker"):
         service.sign_up("ann@example.org")
-        eventually(lambda: service.sink.to("ann@example.org"), seconds=20)
+        eventually(lambda: service.sink.to("ann@example.org"))
         service.client.post(path(service.sink.to("ann@example.org")[-1].link("confirm")))
-        eventually(lambda: receiver.told, seconds=20)
+        eventually(lambda: receiver.told)
 
     assert receiver.types == ["subscription.confirmed"]
     assert statuses(service) == ["sent"]
@@ -213,10 +213,10 @@ def test_a_slow_receiver_holds_up_no_other(service: Service, receiver: Receiver)
         with service.process("worker"):
             for number in range(3):
                 service.sign_up(f"reader-{number}@example.org")
-            eventually(lambda: len(quick.told) == 3, seconds=20)
+            eventually(lambda: len(quick.told) == 3)
             assert len(receiver.told) == 1
             release.set()
-            eventually(lambda: len(receiver.told) == 3, seconds=20)
+            eventually(lambda: len(receiver.told) == 3)
     assert statuses(service) == ["sent"] * 6
 
 

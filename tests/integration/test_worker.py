@@ -132,7 +132,7 @@ def test_s6_a_result_is_kept_until_the_database_takes_it(
             assert away.wait(20)
         finally:
             postgres.resume()
-        eventually(lambda: service.statuses() == ["sent"], seconds=20)
+        eventually(lambda: service.statuses() == ["sent"])
 
     assert len(service.sink.mails) == 1
 
@@ -144,7 +144,7 @@ def test_a_dead_relay_delays_mail_and_loses_none(service: Service) -> None:
             service.sign_up(f"u{number}@example.org")
         eventually(lambda: service.one("SELECT count(*) FROM outbox WHERE status = 'queued'") == 5)
         service.sink.start()
-        eventually(lambda: len(service.sink.mails) == 5, seconds=20)
+        eventually(lambda: len(service.sink.mails) == 5)
     assert service.statuses() == ["sent"] * 5
 
 

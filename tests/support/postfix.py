@@ -69,12 +69,12 @@ def running(*, next_hop: int, domain: str, environ: Mapping[str, str]) -> Iterat
                 ["/usr/sbin/postfix", "-c", str(folder), "start-fg"], stdout=output, stderr=output
             )
         try:
-            eventually(lambda: master.poll() is not None or answers_on(port), seconds=20)
+            eventually(lambda: master.poll() is not None or answers_on(port))
             assert master.poll() is None, log.read_text()
             yield port, log
         finally:
             subprocess.run(["/usr/sbin/postfix", "-c", str(folder), "stop"], capture_output=True)
-            master.wait(timeout=30)
+            master.wait(timeout=120)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
