@@ -26,7 +26,10 @@ from tests.support import redis
 from tests.support.service import MADE, Service, environment, now
 from tests.support.smtp import Sink
 
-settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+_ANYHOW = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+# The same examples in every run. `--hypothesis-profile=explore` draws others.
+settings.register_profile("suite", deadline=None, derandomize=True, suppress_health_check=_ANYHOW)
+settings.register_profile("explore", deadline=None, suppress_health_check=_ANYHOW)
 settings.load_profile("suite")
 _numbers = itertools.count()
 
