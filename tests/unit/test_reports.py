@@ -247,12 +247,13 @@ _MACHINE = b"From: MAILER-DAEMON\r\nSubject: failed\r\n"
         pytest.param(_report("x", b"Content-Type: text/plain\r\n\r\n" + b"-" * 4 * _MB), id="a ruled line"),
     ],
 )  # fmt: skip
-def test_b6_the_largest_mail_that_is_made_to_hurt_takes_less_than_a_second(raw: bytes) -> None:
+def test_b6_the_largest_mail_that_is_made_to_hurt_is_soon_read(raw: bytes) -> None:
     assert len(raw) <= LARGEST
     began = time.thread_time()
     with suppress(Unreadable):
         _ = read_report(raw).failure
-    assert time.thread_time() - began < 1
+    # A third of a second at most where this was written; without the bounds, minutes.
+    assert time.thread_time() - began < 20
 
 
 def test_a_bounce_from_nobody_is_read_like_any_other() -> None:
