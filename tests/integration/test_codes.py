@@ -135,12 +135,16 @@ def test_law_5_the_answers_are_the_same_for_every_address(service: Service) -> N
 
 
 def test_no_code_is_stored_anywhere(on_sqlite: Service) -> None:
-    on_sqlite.sign_up()
-    digits = code_in_mail(on_sqlite).replace(" ", "")
+    people = [f"{name}@example.org" for name in ("ann", "bob", "cem", "dot")]
+    for email in people:
+        on_sqlite.sign_up(email)
+    codes = [code_in_mail(on_sqlite, email).replace(" ", "").encode() for email in people]
     stored = b"".join(path.read_bytes() for path in on_sqlite.settings.data_dir.glob("newsletter.sqlite3*"))
 
     assert b"ann@example.org" in stored
-    assert digits.encode() not in stored
+    # By chance, some moment or hash may hold the digits of one.
+    assert [code for code in codes if code in stored] != codes
+    assert sum(code in stored for code in codes) < 2
 
 
 @pytest.mark.parametrize("typed", ["", "abcdef", "0" * 500, "\N{ARABIC-INDIC DIGIT ONE}" * 6, "12\x0034"])
@@ -179,8 +183,10 @@ def test_a_late_mail_brings_no_code(make_service: Callable[..., Service]) -> Non
 
 def test_no_code_lives_through_more_than_five_of_many_attempts_at_once(service: Service) -> None:
     service.sign_up("ann@example.org")
+    right = code_in_mail(service).replace(" ", "")
+    guesses = [code for number in range(33) if (code := f"{number:06}") != right][:32]
     with service.served("--workers", "3", "--without-worker") as url, ThreadPoolExecutor(16) as pool:
-        answers = list(pool.map(lambda n: _attempt(url, f"{n:06}"), range(32)))
+        answers = list(pool.map(lambda code: _attempt(url, code), guesses))
 
     assert sorted(answers) == [422] * 5 + [429] * 27
 

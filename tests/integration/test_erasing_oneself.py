@@ -22,9 +22,10 @@ from tests.support.acting import reading, writing
 from tests.support.importing import imported, uploaded
 from tests.support.service import Service, now, path
 
-ADDRESS, NEW_ADDRESS = "Zaphod.Quux@example.org", "quux.zaphod@example.net"
+ADDRESS, NEW_ADDRESS = "Zaphod.Quuxbury@example.org", "quuxbury.zaphod@example.net"
 NETWORK, AGENT = "203.0.113.77", "Betelgeuse/7.0"
-TRACES = ("zaphod", "quux", "beeblebrox", NETWORK, "betelgeuse", "magrathea", "heartofgold")
+# Long enough to stand in no hash by chance.
+TRACES = ("zaphod", "quuxbury", "beeblebrox", NETWORK, "betelgeuse", "magrathea", "heartofgold")
 HEADERS = {"User-Agent": AGENT, "Referer": "https://news.example/heartofgold"}
 
 
