@@ -48,7 +48,7 @@ def test_the_live_server_does_what_the_document_says(make_service: Any, tmp_path
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=900,
         )  # fmt: skip
 
     assert run.returncode == 0, run.stdout[-20_000:] + run.stderr[-2000:]

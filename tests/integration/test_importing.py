@@ -177,7 +177,7 @@ def _due(service: Service) -> list[float]:
     """When each confirmation is due, in hours from the first."""
     rows = service.rows("SELECT next_attempt_at FROM outbox WHERE status = 'queued' ORDER BY 1")
     moments = [datetime.fromisoformat(str(moment)) for (moment,) in rows]
-    return [round((moment - moments[0]).total_seconds() / 3600, 2) for moment in moments]
+    return [round((moment - moments[0]).total_seconds() / 3600, 1) for moment in moments]
 
 
 def test_the_asks_of_a_second_import_into_a_list_come_after_those_of_the_first(service: Service) -> None:

@@ -108,7 +108,7 @@ def _one_of_each(service: Service) -> dict[str, UUID]:
 
 def _stored(service: Service) -> list[Any]:
     tables = ("subscribers", "subscriptions", "outbox", "exports", "imports", "webhooks", "audit_events")
-    return [service.rows(f"SELECT * FROM {table}") for table in tables]
+    return [service.rows(f"SELECT * FROM {table} ORDER BY id") for table in tables]
 
 
 def _id(service: Service, table: str) -> UUID:

@@ -241,7 +241,7 @@ def test_a_day_that_cannot_be_is_told_beside_its_field(on_sqlite: Service) -> No
     on_sqlite.confirmed(ANN)
     url = own_path(on_sqlite)
 
-    for until in ("", "soon", "2020-01-01", "2199-01-01", "2026-13-45", in_days(0), in_days(367)):
+    for until in ("", "soon", "2020-01-01", "2199-01-01", "2026-13-45", in_days(0), in_days(368)):
         answer = do(on_sqlite, url, "pause", subscription=held(on_sqlite), until=until)
         assert answer.status_code == 422, until
         assert 'aria-invalid="true"' in answer.text

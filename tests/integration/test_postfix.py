@@ -8,7 +8,6 @@ from collections.abc import Callable
 import pytest
 
 from tests.support import postfix
-from tests.support.postgres import free_port
 from tests.support.returning import DOMAIN, WITH_DOMAIN
 from tests.support.service import Service, eventually
 
@@ -41,7 +40,7 @@ def test_what_postfix_cannot_deliver_ends_the_subscription(make_service: Callabl
     ("environ", "named"),
     [
         pytest.param(
-            WITH_DOMAIN | {"NEWSLETTER_DATABASE_URL": f"postgresql://u@127.0.0.1:{free_port()}/none"},
+            WITH_DOMAIN | {"NEWSLETTER_DATABASE_URL": "postgresql://u@127.0.0.1:1/none"},
             "the database at postgresql",
             id="the database is away",
         ),
