@@ -101,7 +101,7 @@ def _receive(
         env=process_environment(service.environ | environ),
         input=raw,
         capture_output=True,
-        timeout=60,
+        timeout=180,
     )
 
 

@@ -30,6 +30,7 @@ def test_u1_the_unsubscribe_headers_are_on_the_wire_as_rfc_8058_wants_them(servi
 
 
 def test_s1_each_header_stands_once(service: Service) -> None:
+    began = now().replace(microsecond=0)
     mail = _confirmation(service)
 
     for name in ("From", "To", "Date", "Message-ID", "MIME-Version", "List-Id", "Subject", "Auto-Submitted"):
@@ -39,7 +40,7 @@ def test_s1_each_header_stands_once(service: Service) -> None:
     assert re.fullmatch(r"<[0-9a-f-]{36}@news\.example>", mail.message["Message-ID"])
     assert mail.message["List-Id"] == "<daily.news.example>"
     assert mail.message["Auto-Submitted"] == "auto-generated"
-    assert abs((parsedate_to_datetime(mail.message["Date"]) - now()).total_seconds()) < 60
+    assert began <= parsedate_to_datetime(mail.message["Date"]) <= now()
 
 
 def test_s3_plain_text_comes_first_and_lines_are_not_too_long(service: Service) -> None:

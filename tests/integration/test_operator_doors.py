@@ -62,10 +62,10 @@ def test_while_a_password_is_checked_others_are_written_down(on_sqlite: Service)
         operator.start()
         eventually(lambda: on_sqlite.one("SELECT count(*) FROM limit_counts"))
         visitor.start()
-        visitor.join(timeout=10)
+        visitor.join(timeout=120)
         assert on_sqlite.states() == {"bob@example.org": "pending"}
-    operator.join(timeout=10)
-    visitor.join(timeout=10)
+    operator.join(timeout=120)
+    visitor.join(timeout=120)
 
 
 def test_a_password_hashed_with_less_care_is_hashed_anew(service: Service) -> None:

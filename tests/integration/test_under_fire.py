@@ -21,7 +21,7 @@ from tests.support.service import Service, answers_on, eventually, process_envir
 
 def _post(url: str, **fields: str) -> tuple[int, bytes]:
     request = urllib.request.Request(url, data=urlencode(fields).encode())
-    with urllib.request.urlopen(request, timeout=30) as response:
+    with urllib.request.urlopen(request, timeout=180) as response:
         return response.status, response.read()
 
 
@@ -115,7 +115,12 @@ def test_killing_the_server_ends_its_worker_and_its_web_processes(on_sqlite: Ser
     with on_sqlite.served() as url:
         worker = _worker_beside(url)
         parent = int(_ps("-o", "ppid=", "-p", str(worker)))
-        children = [int(pid) for pid in _ps("-o", "pid=", "--ppid", str(parent)).split()]
+
+        def children_of_it() -> list[int]:
+            return [int(pid) for pid in _ps("-o", "pid=", "--ppid", str(parent)).split()]
+
+        eventually(lambda: len(children_of_it()) >= 3)
+        children = children_of_it()
         subprocess.run(["kill", "-KILL", str(parent)], check=True)
         try:
             eventually(lambda: not any(map(_alive, children)))
@@ -123,7 +128,6 @@ def test_killing_the_server_ends_its_worker_and_its_web_processes(on_sqlite: Ser
             for child in children:
                 subprocess.run(["kill", "-KILL", str(child)], check=False, stderr=subprocess.DEVNULL)
 
-    assert len(children) >= 3
     assert not answers_on(int(url.rpartition(":")[2]))
 
 
