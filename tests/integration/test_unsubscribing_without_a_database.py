@@ -21,6 +21,7 @@ from werkzeug.test import TestResponse
 
 from newsletter.database import rfc3339
 from newsletter.domain.ids import new_id
+from newsletter.web import doors, writer
 from tests.support.people import Person, add_people
 from tests.support.postgres import Postgres, free_port
 from tests.support.service import Service, answers, answers_on, eventually, now, path, process_environment
@@ -67,17 +68,28 @@ def _link(service: Service, email: str = "ann@example.org") -> str:
     return path(service.confirmed(email).link("unsubscribe"))
 
 
+@contextmanager
+def _hasty(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A database that is away is waited for only half a second, and then not asked again."""
+    with monkeypatch.context() as hasty:
+        hasty.setattr(doors, "_PATIENCE", 0.5)
+        hasty.setattr(writer, "_AWAY", 600.0)
+        yield
+
+
 def _forget_that_it_was_away(service: Service) -> None:
     service.app.extensions["newsletter.writer"]._away_until = 0.0
 
 
 def test_the_database_is_not_waited_for_and_who_pressed_is_unsubscribed_when_it_is_back(
-    service: Service, away: Away
+    service: Service, away: Away, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = _link(service)
     before = datetime.now(UTC)
-    with away(service):
+    with away(service), _hasty(monkeypatch):
         answer = _press(service, url)
+        # From here on, whoever waited at all would wait for long.
+        monkeypatch.setattr(doors, "_PATIENCE", 600.0)
         began = time.monotonic()
         again = _press(service, url)
         took = time.monotonic() - began
@@ -88,7 +100,7 @@ def test_the_database_is_not_waited_for_and_who_pressed_is_unsubscribed_when_it_
     usual = service.client.post("/unsubscribe/" + service.links.unsubscribe_token(new_id(now())))
     assert (answer.status_code, again.status_code) == (200, 200)
     assert (answer.data, dict(answer.headers)) == (usual.data, dict(usual.headers))
-    assert took < 1
+    assert took < 300
     assert service.states() == {"ann@example.org": "unsubscribed"}
     ((way, network, agent, at),) = service.rows(
         "SELECT way, network, agent, at FROM consent_events WHERE kind = 'unsubscribe'"
@@ -119,20 +131,20 @@ def test_the_page_behind_the_link_still_has_its_button(
     assert service.rows("SELECT way FROM consent_events WHERE kind = 'unsubscribe'") == [("page",)]
 
 
-def test_a_database_that_takes_calls_and_never_answers_is_not_waited_for(on_sqlite: Service) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
+def test_a_database_that_takes_calls_and_never_answers_is_not_waited_for(
+    on_sqlite: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, _hasty(monkeypatch):
         url = f"postgresql://newsletter@127.0.0.1:{silent.getsockname()[1]}/newsletter"
         service = Service(on_sqlite.environ | {"NEWSLETTER_DATABASE_URL": url}, on_sqlite.sink)
         link = "/unsubscribe/" + service.links.unsubscribe_token(new_id(now()))
-        began = time.monotonic()
         first = _press(service, link)
-        waited = time.monotonic() - began
+        is_away = service.app.extensions["newsletter.writer"].is_away
         second = _press(service, link)
-        waited_again = time.monotonic() - began - waited
 
     assert (first.status_code, second.status_code) == (200, 200)
-    assert waited < 6
-    assert waited_again < 1
+    assert is_away
+    assert _kept(service) == 2
 
 
 def test_a_token_that_nobody_signed_is_not_kept(
@@ -152,7 +164,7 @@ def test_a_token_that_nobody_signed_is_not_kept(
 
 def _spooled(service: Service, url: str) -> None:
     """Press while the database is known to be away."""
-    service.app.extensions["newsletter.writer"]._away_until = time.monotonic() + 60
+    service.app.extensions["newsletter.writer"]._away_until = time.monotonic() + 600
     assert _press(service, url).status_code == 200
     _forget_that_it_was_away(service)
 
@@ -219,7 +231,7 @@ def test_a_sign_up_by_somebody_else_does_not_undo_what_was_asked(service: Servic
 
 def test_who_was_erased_meanwhile_holds_up_nobody(service: Service) -> None:
     url = _link(service, "bob@example.org")
-    service.app.extensions["newsletter.writer"]._away_until = time.monotonic() + 60
+    service.app.extensions["newsletter.writer"]._away_until = time.monotonic() + 600
     service.client.post("/unsubscribe/" + service.links.unsubscribe_token(new_id(now())))
     service.client.post(url)
     _forget_that_it_was_away(service)
@@ -231,7 +243,7 @@ def test_who_was_erased_meanwhile_holds_up_nobody(service: Service) -> None:
 
 def test_where_nothing_can_be_kept_either_that_is_said(on_sqlite: Service) -> None:
     url = _link(on_sqlite)
-    on_sqlite.app.extensions["newsletter.writer"]._away_until = time.monotonic() + 60
+    on_sqlite.app.extensions["newsletter.writer"]._away_until = time.monotonic() + 600
     _folder(on_sqlite).touch()  # no folder
     answer = _press(on_sqlite, url)
 
@@ -316,7 +328,7 @@ def test_a_worker_that_waits_for_its_database_finds_out_that_it_lacks_migrations
         first = worker.stderr.readline()
     finally:
         postgres.resume()
-    said = worker.communicate(timeout=30)[1]
+    said = worker.communicate(timeout=180)[1]
 
     assert '"starts_without_database"' in first
     assert worker.returncode == 1
@@ -328,7 +340,7 @@ def _addresses() -> list[str]:
 
 
 def _post_all(port: int, links: list[str]) -> list[int]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=180)
     statuses = []
     for link in links:
         connection.request("POST", link, ONE_CLICK, {"Content-Type": "application/x-www-form-urlencoded"})
