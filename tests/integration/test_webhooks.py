@@ -152,13 +152,13 @@ def test_a_worker_killed_after_sending_tells_it_again_under_the_same_id(
 
     def hold(handler: BaseHTTPRequestHandler) -> None:
         arrived.set()
-        release.wait(10)
+        release.wait(120)
         answer(handler, 204)
 
     receiver.respond = hold
     with service.process("worker") as worker:
         service.sign_up("ann@example.org")
-        assert arrived.wait(20)
+        assert arrived.wait(120)
         worker.kill()
         worker.wait()
     release.set()
@@ -203,7 +203,7 @@ def test_a_slow_receiver_holds_up_no_other(service: Service, receiver: Receiver)
     release = threading.Event()
 
     def hold(handler: BaseHTTPRequestHandler) -> None:
-        release.wait(10)
+        release.wait(120)
         answer(handler, 204)
 
     receiver.respond = hold
