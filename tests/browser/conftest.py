@@ -18,10 +18,9 @@ from tests.support import chromium
 from tests.support.embedding import Corner, Embedded, embedding, serving
 from tests.support.service import Service, environment
 from tests.support.smtp import Sink
-from tests.support.visitors import Visits, fresh_address, fresh_network
+from tests.support.visitors import PATIENCE, Visits, fresh_address, fresh_network
 
-# A busy machine is slow, not wrong.
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +31,9 @@ def browser() -> Iterator[Browser]:
             pytest.fail(chromium.HOW_TO_GET)
         pytest.skip(chromium.HOW_TO_GET)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=list(chromium.ARGUMENTS))
+        browser = playwright.chromium.launch(
+            executable_path=executable, args=list(chromium.ARGUMENTS), timeout=PATIENCE
+        )
         yield browser
         browser.close()
 

@@ -14,6 +14,7 @@ from tests.support.visitors import PAGES, PHONE, form_on, sign_up
 
 def is_clean(page: Page) -> None:
     """By day and by night; what frames of ours show is looked at as well."""
+    page.wait_for_load_state()
     frames = [frame for frame in page.frames[1:] if "/embed/" in frame.url or "/lists/" in frame.url]
     assert found_by_axe(page, frames) == []
 

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Frame, Page, expect
 
 from tests.support.embedding import Corner, Embedded
+from tests.support.service import eventually
 from tests.support.visitors import DESKTOP, PHONE, form_on, sign_up
 
 _HEIGHT = "Math.ceil(document.documentElement.getBoundingClientRect().height)"
@@ -27,9 +28,10 @@ def inside(page: Page) -> Frame:
 
 def fits(page: Page) -> int:
     """Wait until the frame is as tall as its content; gives that height."""
-    page.locator("iframe").first.scroll_into_view_if_needed()
+    frame = page.locator("iframe").first
+    frame.scroll_into_view_if_needed()
+    eventually(lambda: frame.get_attribute("height") == str(inside(page).evaluate(_HEIGHT)))
     height: int = inside(page).evaluate(_HEIGHT)
-    expect(page.locator("iframe").first).to_have_attribute("height", str(height))
     return height
 
 
@@ -205,13 +207,17 @@ def test_e9_a_frame_that_went_elsewhere_is_no_longer_heard(
 
 
 def _watch(page: Page) -> Callable[[], list[str]]:
-    """What becomes of the frame from here on: heights that it gets, events that it fires."""
+    """What becomes of the frame from here on: other heights that it gets, events that it fires. It may be told the
+    one that it has again at any time."""
     page.evaluate(
         """() => {
           const frame = document.querySelector("iframe");
           window.changes = [];
-          new MutationObserver(() => window.changes.push(frame.getAttribute("height")))
-            .observe(frame, { attributes: true });
+          let height = frame.getAttribute("height");
+          new MutationObserver(() => {
+            if (frame.getAttribute("height") === height) return;
+            window.changes.push(height = frame.getAttribute("height"));
+          }).observe(frame, { attributes: true });
           for (const type of ["subscribed", "confirmed"]) {
             document.addEventListener(type, () => window.changes.push(type));
           }

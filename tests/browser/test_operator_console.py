@@ -16,7 +16,7 @@ from tests.support.axe import found_by_axe
 from tests.support.operators import PASSWORD, invite
 from tests.support.people import Person, add_people
 from tests.support.service import Service, now, path
-from tests.support.visitors import DESKTOP, PHONE
+from tests.support.visitors import DESKTOP, PATIENCE, PHONE
 
 LIST = "/operator/lists/daily"
 FILE = "email;name;city\r\ncem@example.org;Cem;Basel\r\nbob@;Bob;Wien\r\n"
@@ -54,7 +54,8 @@ def served(make_service: Callable[..., Service]) -> Iterator[tuple[Service, str]
 def enter(page: Page, service: Service, url: str) -> None:
     page.goto(url + path(invite(service, "owner@example.org")))
     page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Set the password").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Set the password").click()
     page.goto(f"{url}/operator/")
 
 
@@ -64,7 +65,7 @@ def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
         viewport={"width": DESKTOP[0], "height": DESKTOP[1]}, java_script_enabled=request.param
     )
     page = context.new_page()
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(PATIENCE)
     yield page
     context.close()
 
@@ -73,13 +74,14 @@ def test_from_the_growth_of_a_list_to_one_subscriber_who_is_edited_and_erased(
     served: tuple[Service, str], page: Page
 ) -> None:
     service, url = served
+    month = f"{now():%b %Y}"
     enter(page, service, url)
 
     page.get_by_role("main").get_by_role("link", name="Daily News").click()
     expect(page.get_by_role("img", name="Joined and left")).to_be_visible()
     page.get_by_role("link", name="12 months").click()
     page.get_by_text("As a table").first.click()
-    expect(page.get_by_role("table").first).to_contain_text(f"{now():%b %Y}")
+    expect(page.get_by_role("table").first).to_contain_text(month)
 
     page.get_by_role("navigation", name="Console").get_by_role("link", name="Subscribers").click()
     page.get_by_label("Address or name").fill("ANN@")
@@ -107,6 +109,7 @@ def test_from_the_growth_of_a_list_to_one_subscriber_who_is_edited_and_erased(
 def test_a_search_follows_the_typing(served: tuple[Service, str], browser: Browser) -> None:
     service, url = served
     context = browser.new_context()
+    context.set_default_timeout(PATIENCE)
     page = context.new_page()
     enter(page, service, url)
     page.goto(f"{url}{LIST}/subscribers")
@@ -125,6 +128,7 @@ def test_axe_finds_nothing_by_day_and_by_night(
 ) -> None:
     service, url = served
     context = browser.new_context(viewport={"width": size[0], "height": size[1]})
+    context.set_default_timeout(PATIENCE)
     page = context.new_page()
     found: list[str] = []
 

@@ -16,7 +16,7 @@ from newsletter.domain.lifecycle import State
 from tests.support.operators import Console
 from tests.support.people import Person, add_people
 from tests.support.service import Service, now
-from tests.support.visitors import DESKTOP
+from tests.support.visitors import DESKTOP, PATIENCE
 
 NAMES = ("Ann Keller", "Bob Meier", "Jörg Weiß", "=Dora Novák")
 FILE = (
@@ -45,7 +45,7 @@ def service(make_service: Callable[..., Service]) -> Service:
 def page(browser: Browser) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": DESKTOP[0], "height": DESKTOP[1]}, accept_downloads=True)
     page = context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(PATIENCE)
     yield page
     context.close()
 

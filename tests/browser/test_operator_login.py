@@ -9,9 +9,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.support.axe import found_by_axe
-from tests.support.operators import PASSWORD, invite
+from tests.support.operators import PASSWORD, invite, wrong_code
 from tests.support.service import Service, path
-from tests.support.visitors import PHONE
+from tests.support.visitors import PATIENCE, PHONE
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
         viewport={"width": PHONE[0], "height": PHONE[1]}, java_script_enabled=request.param
     )
     page = context.new_page()
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(PATIENCE)
     yield page
     context.close()
 
@@ -87,6 +87,7 @@ class Looked:
 @pytest.fixture
 def look(browser: Browser) -> Iterator[Looked]:
     context = browser.new_context(viewport={"width": PHONE[0], "height": PHONE[1]})
+    context.set_default_timeout(PATIENCE)
     look = Looked(context.new_page())
     yield look
     context.close()
@@ -117,7 +118,8 @@ def test_axe_finds_nothing_at_the_doors(served: tuple[Service, str], look: Looke
     page.get_by_label("Password").fill(PASSWORD)
     look.press("Set the password")
     look()
-    page.get_by_label("Code").fill(pyotp.TOTP(page.locator("code").inner_text()).now())
+    secret = page.locator("code").inner_text()
+    page.get_by_label("Code").fill(pyotp.TOTP(secret).now())
     look.press("Switch it on")
     look()
     page.get_by_role("button", name="Log out").click()
@@ -128,7 +130,7 @@ def test_axe_finds_nothing_at_the_doors(served: tuple[Service, str], look: Looke
     _log_in(look, url, PASSWORD)
     look()
     while page.get_by_label("Code").count():
-        page.get_by_label("Code").fill("000000")
+        page.get_by_label("Code").fill(wrong_code(secret))
         look.press("Log in")
     expect(page.get_by_role("heading", name="Too many attempts")).to_be_visible()
     look()

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.support.service import Service
-from tests.support.visitors import DESKTOP, PHONE
+from tests.support.visitors import DESKTOP, PATIENCE, PHONE
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
     width, height = request.param
     context = browser.new_context(viewport={"width": width, "height": height}, java_script_enabled=False)
     page = context.new_page()
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(PATIENCE)
     yield page
     context.close()
 
@@ -65,7 +65,7 @@ def test_a_newcomer_signs_up_opens_the_mail_confirms_and_leaves(at_home: Service
 
 def _open_mail(page: Page, url: str, address: str) -> None:
     entry = page.get_by_role("link").filter(has_text="Please confirm").filter(has_text=address)
-    for _ in range(40):
+    for _ in range(PATIENCE // 250):
         page.goto(f"{url}/mailbox")
         if entry.count():
             break

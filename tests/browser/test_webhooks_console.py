@@ -34,7 +34,8 @@ def open_console(browser: Browser, service: Service, served: str) -> Iterator[Ca
     def open_it(*, size: tuple[int, int], script: bool = True) -> Page:
         page = visits(served + path(invite(service, "owner@example.org")), size=size, script=script)
         page.get_by_label("Password").fill(PASSWORD)
-        page.get_by_role("button", name="Set the password").click()
+        with page.expect_navigation():
+            page.get_by_role("button", name="Set the password").click()
         page.goto(f"{served}/operator/lists/daily/webhooks")
         return page
 
@@ -80,6 +81,7 @@ def test_an_owner_adds_a_webhook_tests_it_and_removes_it(
 
 def _fits(page: Page) -> None:
     """Nothing but a table's own region has to be pushed sideways."""
+    page.wait_for_load_state()
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     is_clean(page)
 
@@ -92,14 +94,15 @@ def test_every_page_is_accessible_by_day_and_by_night(
     _fits(page)
     _add(page, "https://example.org/#x")
     _fits(page)
-    with receiving(Receiver(respond=lambda handler: answer(handler, 503))) as receiver:
+    # It is tried again so late that the log surely says so.
+    with receiving(Receiver(respond=lambda handler: answer(handler, 503, Retry_After="3600"))) as receiver:
         _add(page, receiver.url + "/" + "a-long-address" * 20)
         _fits(page)
         page.get_by_role("link", name="I have copied it").click()
         service.sign_up("ann@example.org")
         eventually(lambda: service.sink.to("ann@example.org"))
         service.client.post(path(service.sink.to("ann@example.org")[-1].link("confirm")))
-        eventually(lambda: receiver.told)
+        eventually(lambda: statuses(service) == ["awaiting_retry"])
         receiver.respond = ok
         page.get_by_role("button", name="Send a test message").click()
         expect(page.locator("#log")).to_contain_text("to be tried at")
@@ -113,6 +116,7 @@ def test_every_page_is_accessible_by_day_and_by_night(
         _fits(page)
         page.get_by_role("link", name="Go back").click()
     page.get_by_role("button", name="Switch it off").click()
+    expect(page.get_by_role("heading", name="Switch this webhook off?")).to_be_visible()
     page.get_by_role("button", name="Switch it off").click()
     expect(page.get_by_text("Switched off since")).to_be_visible()
     _fits(page)

@@ -36,9 +36,9 @@ class Embedded:
         """What is stored of somebody."""
         return self.service.states().get(email)
 
-    def mail_to(self, email: str) -> Received:
-        """The mail that the service's own worker brings."""
-        eventually(lambda: self.service.sink.to(email))
+    def mail_to(self, email: str, number: int = 1) -> Received:
+        """The newest mail that the service's own worker has brought, once there are so many."""
+        eventually(lambda: len(self.service.sink.to(email)) >= number)
         return self.service.sink.to(email)[-1]
 
     def code_for(self, email: str) -> str:

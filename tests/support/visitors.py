@@ -18,6 +18,7 @@ from playwright.sync_api import (
 )  # fmt: skip
 
 PHONE, DESKTOP = (390, 844), (1280, 800)
+PATIENCE = 90_000  # milliseconds: a busy machine is slow, not wrong
 # Says aloud what the policy of a page forbade; in frames, too.
 _TELL_VIOLATIONS = """addEventListener("securitypolicyviolation", ({violatedDirective, blockedURI}) =>
     console.error(`The policy forbade ${violatedDirective} ${blockedURI}`))"""
@@ -49,7 +50,7 @@ class Visits:
         context = self.browser.new_context(
             viewport={"width": width, "height": height}, java_script_enabled=script, **more
         )
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(PATIENCE)
         context.add_init_script(_TELL_VIOLATIONS)
         context.on("console", self._heard)
         context.on("weberror", lambda error: self.complaints.append(str(error.error)))
