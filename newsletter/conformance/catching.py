@@ -75,7 +75,9 @@ def catching(settings: Settings, folder: Path) -> Iterator[Catcher]:
         yield MaildirCatcher(folder / "mailbox")
         return
     catcher = SmtpCatcher(free_port())
-    controller = Controller(catcher, hostname="127.0.0.1", port=catcher.port, ident="conformance")
+    controller = Controller(
+        catcher, hostname="127.0.0.1", port=catcher.port, ident="conformance", ready_timeout=60
+    )
     try:
         controller.start()
     except OSError as error:

@@ -39,7 +39,7 @@ from newsletter.services.lists import ListView
 from newsletter.settings import PREFIX, Settings
 
 _COUNTS = "PROMETHEUS_MULTIPROC_DIR"  # where the processes of the real service count together
-_START = 30.0  # seconds that the server may take to start
+_START = 60.0  # seconds that the server may take to start
 
 
 @contextmanager

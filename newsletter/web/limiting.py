@@ -21,6 +21,8 @@ from newsletter.services.tokens import TokenView, wants_touch
 from newsletter.settings import Settings
 from newsletter.web.writer import writer
 
+_PATIENCE = 2.0  # seconds that Redis has for an answer
+
 log = structlog.get_logger()
 
 
@@ -32,7 +34,7 @@ class Limits:
         self._settings = settings
         self._storage: Storage | None = None
         if settings.redis_url is not None:
-            storage = storage_from_string(settings.redis_url, wrap_exceptions=True, socket_timeout=2)
+            storage = storage_from_string(settings.redis_url, wrap_exceptions=True, socket_timeout=_PATIENCE)
             assert isinstance(storage, Storage)
             self._storage = storage
 

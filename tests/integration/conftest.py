@@ -9,8 +9,9 @@ import pytest
 
 from newsletter.conformance import asking
 from newsletter.domain import webhooks
+from newsletter.mail import transport
 from newsletter.services import figures
-from newsletter.web import doors, metrics, writer
+from newsletter.web import doors, limiting, metrics, writer
 from newsletter.web.events import amazon
 from newsletter.work import posting
 
@@ -19,7 +20,7 @@ _LONG = 120.0  # seconds
 
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (doors, metrics, writer):
+    for module in (doors, limiting, metrics, writer):
         monkeypatch.setattr(module, "_PATIENCE", _LONG)
     monkeypatch.setattr(writer, "_PATIENCE_WITH_IMPORTS", 2 * _LONG)
     monkeypatch.setattr(figures, "_PATIENCE", int(_LONG * 1000))
@@ -27,5 +28,6 @@ def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "_TIMEOUT", _LONG)
     for name in ("_CONNECT", "_TOTAL"):
         monkeypatch.setattr(posting, name, _LONG)
+    monkeypatch.setattr(transport, "_CONNECT_TIMEOUT", _LONG)
     # Otherwise a message is sent again after five seconds, in the midst of a slow test.
     monkeypatch.setattr(webhooks, "_WAITS", (timedelta(hours=1),) * len(webhooks._WAITS))

@@ -84,7 +84,7 @@ class Sink:
             def factory(self) -> SMTP:
                 return Plain(sink, enable_SMTPUTF8=sink.smtputf8, ident="sink")
 
-        self._controller = SinkController(self, hostname="127.0.0.1", port=self.port)
+        self._controller = SinkController(self, hostname="127.0.0.1", port=self.port, ready_timeout=120)
         self._controller.start()
 
     def stop(self) -> None:
