@@ -76,7 +76,7 @@ def test_attempts_are_counted_whatever_happens_in_between(service: Service) -> N
     code = code_in_mail(service)
     for _ in range(3):
         enter(service, wrong(code))
-    _age_counts(service, minutes=14)
+    _age_counts(service, minutes=10)
     service.sign_up()
     answers = [enter(service, wrong(code)).status_code for _ in range(3)]
 

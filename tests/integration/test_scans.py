@@ -43,9 +43,7 @@ def _ledger(service: Service) -> Ledger:
     return reading(service, lambda session: scans.ledger(session, now()))
 
 
-def test_looks_are_counted_by_door_kind_and_delay(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_looks_are_counted_by_door_kind_and_delay(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     # A slow machine takes more than five seconds to look.
     monkeypatch.setattr(
         scanners, "_UP_TO", ((timedelta(hours=1), Delay.SECONDS), (timedelta(days=1), Delay.DAY))

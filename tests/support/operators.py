@@ -35,6 +35,13 @@ def invite(
         return f"{_ORIGIN}/operator/welcome/{token}"
 
 
+def wrong_code(secret: str) -> str:
+    """Six digits that are no code of a second factor, for minutes."""
+    totp, moment = pyotp.TOTP(secret), int(now().timestamp())
+    right = {totp.at(moment + 30 * step) for step in range(-4, 20)}
+    return next(digits for number in range(len(right) + 1) if (digits := f"{number:06}") not in right)
+
+
 class Console:
     """A browser: it keeps cookies, and sends the token of the form that it was shown."""
 
