@@ -11,7 +11,7 @@ from newsletter.conformance import asking
 from newsletter.domain import webhooks
 from newsletter.mail import transport
 from newsletter.services import figures
-from newsletter.web import doors, limiting, metrics, writer
+from newsletter.web import doors, limiting, metrics, scans, writer
 from newsletter.web.events import amazon
 from newsletter.work import posting
 
@@ -29,5 +29,6 @@ def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("_CONNECT", "_TOTAL"):
         monkeypatch.setattr(posting, name, _LONG)
     monkeypatch.setattr(transport, "_CONNECT_TIMEOUT", _LONG)
+    monkeypatch.setattr(scans, "_EVERY", 3600.0)  # looks are added when a test says so
     # Otherwise a message is sent again after five seconds, in the midst of a slow test.
     monkeypatch.setattr(webhooks, "_WAITS", (timedelta(hours=1),) * len(webhooks._WAITS))
