@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, select, text
 from sqlalchemy.orm import Session
 
 from newsletter.database import table_of
@@ -40,21 +40,9 @@ class Standing:
 
 def sound(session: Session, now: datetime, kind: str, detail: str) -> None:
     """Raise an alarm, or keep it up. `detail` is shown to operators without the addresses in it."""
-    detail = _without_addresses(detail)
-    row = session.execute(select(_ALARMS).where(_ALARMS.c.kind == kind).with_for_update()).one_or_none()
-    if row is None:
-        session.execute(insert(_ALARMS).values(kind=kind, since=now, last_at=now, number=1, detail=detail))
-        return
-    over = now - row.last_at > OVER_AFTER
     session.execute(
-        update(_ALARMS)
-        .where(_ALARMS.c.kind == kind)
-        .values(
-            since=now if over else row.since,
-            last_at=now,
-            number=1 if over else row.number + 1,
-            detail=detail,
-        )
+        _SOUND,
+        {"kind": kind, "now": now, "over": now - OVER_AFTER, "detail": _without_addresses(detail)},
     )
 
 
@@ -66,8 +54,18 @@ def standing(session: Session, now: datetime, kind: str = SENDER_REFUSED) -> Sta
     return Standing(row.kind, row.since, row.last_at, row.number, row.detail)
 
 
-def _without_addresses(text: str) -> str:
-    return re.sub(r"\S*@\S*", "(address)", " ".join(text.split()))[:300]
+def _without_addresses(said: str) -> str:
+    return re.sub(r"\S*@\S*", "(address)", " ".join(said.split()))[:300]
 
 
 _ALARMS = table_of(Alarm)
+_MOMENT = _ALARMS.c.last_at.type
+# One statement, because several may raise the same alarm at once.
+_SOUND = text("""
+    INSERT INTO alarms (kind, since, last_at, number, detail) VALUES (:kind, :now, :now, 1, :detail)
+    ON CONFLICT (kind) DO UPDATE SET
+        since = CASE WHEN alarms.last_at < :over THEN excluded.since ELSE alarms.since END,
+        number = CASE WHEN alarms.last_at < :over THEN 1 ELSE alarms.number + 1 END,
+        last_at = excluded.last_at,
+        detail = excluded.detail
+""").bindparams(bindparam("now", type_=_MOMENT), bindparam("over", type_=_MOMENT))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -14,7 +15,8 @@ from newsletter.extensions import db
 from newsletter.services import alarms
 from newsletter.services.suppress import reasons
 from newsletter.services.take_return import Taken, take_return
-from tests.support.service import Service, now
+from tests.support.acting import writing
+from tests.support.service import Service, eventually, now
 
 NO_SUCH_USER: dict[str, Any] = {"status": "5.1.1", "diagnostic": "550 5.1.1 no such user"}
 
@@ -198,3 +200,20 @@ def test_what_is_about_an_earlier_address_suppresses_that_and_is_not_held_agains
         assert set(reasons(db.session(), service.settings, asked)) == (
             set() if by == "address beside" else {"old@example.org"}
         )
+
+
+def test_an_alarm_that_two_raise_at_once_is_one(service: Service) -> None:
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+
+    def sound() -> None:
+        writing(service, lambda session: alarms.sound(session, now(), alarms.SENDER_REFUSED, "550 refused"))
+
+    with ThreadPoolExecutor() as pool:
+        with service.app.app_context(), write_transaction(db.session()):
+            alarms.sound(db.session(), now(), alarms.SENDER_REFUSED, "550 refused")
+            second = pool.submit(sound)
+            if service.on_postgresql:
+                eventually(lambda: service.one(waiting) == 1)
+        second.result(timeout=30)
+
+    assert service.rows("SELECT kind, number FROM alarms") == [("sender_refused", 2)]
