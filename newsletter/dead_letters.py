@@ -55,11 +55,17 @@ class DeadLetters:
 
     def forget(self, now: datetime) -> None:
         """Remove what is too old, and the oldest of what is too many."""
-        names = sorted(path.name for path in self._folder.glob("*.eml"))
+        # Also what others are just writing, as old as its name says, and what a dead process had begun to.
+        names = sorted((path.name for path in self._folder.glob("*.eml")), key=_moment)
         oldest = f"{now - KEPT:%Y%m%dT%H%M%S}"
-        for name in names[: max(0, len(names) - MOST)] + [name for name in names[-MOST:] if name < oldest]:
+        too_old = [name for name in names[-MOST:] if _moment(name) < oldest]
+        for name in names[: max(0, len(names) - MOST)] + too_old:
             with contextlib.suppress(OSError):
                 (self._folder / name).unlink()
+
+
+def _moment(name: str) -> str:
+    return name.removeprefix(".")
 
 
 def _line(text: str) -> str:
