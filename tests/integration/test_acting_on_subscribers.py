@@ -23,6 +23,9 @@ from newsletter.services.subscribers import (
     SubscriberGone,
     SubscriberView,
 )
+from newsletter.services.suppress import reasons
+from tests.integration.test_changing_address import NEW, ask, new_path
+from tests.integration.test_own_page import ANN
 from tests.support.acting import BY_HAND, audited, everywhere, reading, the_list, writing
 from tests.support.people import Person, add_people
 from tests.support.service import Service, now, path
@@ -177,6 +180,18 @@ def test_who_is_erased_is_found_in_no_table_any_more(service: Service) -> None:
     )
     service.sign_up("änn.smith@example.org")
     assert "änn.smith@example.org" not in service.states()
+
+
+def test_who_is_kept_from_mail_is_kept_from_it_at_their_earlier_addresses_too(service: Service) -> None:
+    service.confirmed(ANN)
+    ask(service, NEW)
+    service.client.post(new_path(service))
+    ann = UUID(str(service.one("SELECT id FROM subscriptions")))
+
+    erase(service, ann, suppress=True)
+
+    found = reading(service, lambda session: reasons(session, service.settings, {ANN, NEW}))
+    assert found == {ANN: "erased", NEW: "erased"}
 
 
 def test_an_operator_of_one_list_erases_nothing_of_another(service: Service) -> None:

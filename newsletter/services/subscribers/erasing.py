@@ -47,8 +47,9 @@ def erase(
     suppress: bool = False,
 ) -> Erased:
     """Remove the person from every list that the actor sees, and wholly where no other is left. What stays
-    is one event for each subscription that tells nothing but that, and, where `suppress` asks for it, a keyed
-    hash by which the address is never mailed again. Raises `SubscriberGone` or `CannotSuppress`."""
+    is one event for each subscription that tells nothing but that, and, where `suppress` asks for it, keyed
+    hashes by which their addresses, the earlier ones too, are never mailed again. Raises `SubscriberGone` or
+    `CannotSuppress`."""
     if suppress and actor.lists is not None:
         raise CannotSuppress
     whose = select(_SUBSCRIPTIONS.c.subscriber_id).where(_SUBSCRIPTIONS.c.id == subscription_id)
@@ -57,7 +58,8 @@ def erase(
         raise SubscriberGone
     removed = _remove(session, settings, now, subscriber_id, actor.sees, way)
     if suppress:
-        never_mail(session, settings, now, removed.identity, reason=Reason.ERASED)
+        for identity in removed.addresses:
+            never_mail(session, settings, now, identity, reason=Reason.ERASED)
     for list_id, identifier, state in removed.held:
         audit.record(
             session,
@@ -87,10 +89,9 @@ def erase_oneself(
 
 @dataclass(frozen=True)
 class _Removed:
-    """Who it was, by the present identity and by all addresses, each under its identity; what went (each its
-    list, its id, its state); and whether nothing is left of them."""
+    """Who it was, by all addresses, each under its identity; what went (each its list, its id, its state);
+    and whether nothing is left of them."""
 
-    identity: str
     addresses: dict[str, str]
     held: list[tuple[UUID, UUID, State]]
     wholly: bool
@@ -149,7 +150,7 @@ def _remove(
     if gone:
         for identity, address in addresses.items():
             traces.remove(session, settings, now, address, identity)
-    return _Removed(person.identity, addresses, held, wholly=bool(gone))
+    return _Removed(addresses, held, wholly=bool(gone))
 
 
 _SUBSCRIBERS, _SUBSCRIPTIONS = table_of(Subscriber), table_of(Subscription)
