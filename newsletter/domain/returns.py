@@ -19,9 +19,10 @@ class ReturnKind(StrEnum):
 @dataclass(frozen=True)
 class Return:
     """One thing that came back. Whose it is, is known by the first of these that is set: `outbox_id`,
-    `subscription_id`, `message_id`, `address`; each only from where it can be believed (a return path with
-    our MAC, a provider's signature), never from the body of a mail (checklist B2). An `address` beside one of
-    the others is where the mail went: what is not about the address they have now is about nobody.
+    `change_id`, `subscription_id`, `message_id`, `address`; each only from where it can be believed (a return
+    path with our MAC, a link of ours, a provider's signature), never from the body of a mail (checklist B2).
+    An `address` beside one of the others is where the mail went: what is not about the address they have now
+    is about nobody. A `message_id` beside a subscription says which of its mails it is about.
 
     `status` is an RFC 3463 code, `diagnostic` what the other side said, `way` how it came to us (at most
     16 characters), and `key` the same whenever the same thing comes again.
@@ -36,6 +37,7 @@ class Return:
     status: str | None = None
     diagnostic: str | None = None
     outbox_id: UUID | None = None
+    change_id: UUID | None = None  # of an address: the mail to the new one
 
     @property
     def digest(self) -> str:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from email.message import Message
 from enum import StrEnum
 
@@ -31,6 +32,7 @@ from newsletter.settings import Settings
 
 # The only complaints that are about the sender (checklist B4).
 _COMPLAINTS = {"abuse", "fraud"}
+_FEEDBACK = "arf"  # the way of complaints
 # Of one field of a mail that a complaint encloses; ours has two.
 _MOST_URIS = 10
 
@@ -110,33 +112,41 @@ class Inbound:
     def _complaint(self, report: Report, path: ReturnPath | None) -> Return | None:
         if report.feedback not in _COMPLAINTS:
             return None
-        about = path or self._enclosed(report)
-        if about is None:
+        complaint = _complaint_about(path) if path is not None else self._enclosed(report)
+        if complaint is None:
             raise Unreadable("a complaint about a mail that is none of ours")
-        return Return(
-            ReturnKind.COMPLAINT,
-            key=f"complaint:{about.id}",
-            way="arf",
-            outbox_id=about.id if about.purpose is Purpose.BOUNCE else None,
-            subscription_id=about.id if about.purpose is Purpose.UNSUBSCRIBE else None,
-        )
+        message_ids = (value for name, value in report.original if name == "Message-ID")
+        return replace(complaint, message_id=next(message_ids, None))
 
-    def _enclosed(self, report: Report) -> ReturnPath | None:
-        """The address or link of ours in the headers of the mail that a complaint is about."""
+    def _enclosed(self, report: Report) -> Return | None:
+        """By the address or link of ours in the headers of the mail that a complaint is about."""
         for name, value in report.original:
             uris = [value] if name == "Return-Path" else re.findall(r"<([^<>]+)>", value)
             for uri in uris[:_MOST_URIS]:
-                text = "".join(uri.split())
-                try:
-                    return self._paths.read(text.removeprefix("mailto:").partition("?")[0])
-                except NotOurs:
-                    pass
-                try:
-                    token = text.removeprefix(f"{self._settings.base_url}/unsubscribe/")
-                    return ReturnPath(Purpose.UNSUBSCRIBE, self._links.read_unsubscribe(token))
-                except BadLink:
-                    pass
+                if (found := self._named("".join(uri.split()))) is not None:
+                    return found
         return None
+
+    def _named(self, uri: str) -> Return | None:
+        """A complaint about what an address or link names: a mail, a subscription, or a change of address."""
+        with suppress(NotOurs):
+            return _complaint_about(self._paths.read(uri.removeprefix("mailto:").partition("?")[0]))
+        door, _, token = uri.removeprefix(f"{self._settings.base_url}/").partition("/")
+        with suppress(BadLink):
+            if door == "unsubscribe":
+                return _complaint_about(ReturnPath(Purpose.UNSUBSCRIBE, self._links.read_unsubscribe(token)))
+            if door == "new-address":
+                link = self._links.read_new_address(token, now=datetime.now(UTC), max_age=timedelta.max)
+                key = f"complaint:{link.change_id}"
+                return Return(ReturnKind.COMPLAINT, key, _FEEDBACK, change_id=link.change_id)
+        return None
+
+
+def _complaint_about(path: ReturnPath) -> Return:
+    key = f"complaint:{path.id}"
+    if path.purpose is Purpose.BOUNCE:
+        return Return(ReturnKind.COMPLAINT, key, _FEEDBACK, outbox_id=path.id)
+    return Return(ReturnKind.COMPLAINT, key, _FEEDBACK, subscription_id=path.id)
 
 
 def _bounce(report: Report, path: ReturnPath) -> Return | None:

@@ -224,7 +224,7 @@ def _original(parts: list[Message]) -> Iterator[tuple[str, str]]:
 
 
 def _headers(mail: Message) -> Iterator[tuple[str, str]]:
-    for name in ("Return-Path", "List-Unsubscribe"):
+    for name in ("Return-Path", "List-Unsubscribe", "Message-ID"):
         for value in mail.get_all(name, []):
             yield name, str(value)
 

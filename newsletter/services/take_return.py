@@ -20,12 +20,13 @@ from newsletter.database import table_of
 from newsletter.domain import bounce_policy
 from newsletter.domain.addresses import AddressError, parse_address
 from newsletter.domain.bounce_policy import Rule, Verdict
-from newsletter.domain.lifecycle import Event, State, move
+from newsletter.domain.lifecycle import Event, move
 from newsletter.domain.returns import Return, ReturnKind
 from newsletter.domain.suppressing import digests
 from newsletter.models import MailReturn, OutboxMessage, Subscriber, Subscription
 from newsletter.models.outbox import ABOUT_ADDRESSES, Kind
-from newsletter.services import alarms, evidence, outbox
+from newsletter.services import alarms
+from newsletter.services.ending import end_all
 from newsletter.services.evidence import Seen
 from newsletter.services.suppress import suppress, suppress_digest
 from newsletter.services.unsubscribe import Leave, unsubscribe
@@ -163,24 +164,7 @@ def _end(
     if person.elsewhere is not None:
         suppress_digest(session, now, person.elsewhere, reason=_REASONS[event])
         return Taken.SUPPRESSED
-    changed, events = [], []
-    for held in session.execute(
-        select(_SUBSCRIPTIONS.c.id, _SUBSCRIPTIONS.c.list_id, _SUBSCRIPTIONS.c.state)
-        .where(_SUBSCRIPTIONS.c.subscriber_id == person.id)
-        .order_by(_SUBSCRIPTIONS.c.id)
-        .with_for_update()
-    ):
-        before = State(held.state)
-        after = move(before, event)
-        if after is before:
-            continue
-        changed.append({"subscription": held.id, "state": after.value})
-        events.append(
-            evidence.event_row(held.list_id, held.id, event, now, Seen(way[:16]), before=before, after=after)
-        )
-    evidence.change(session, changed)
-    outbox.cancel_for(session, [row["subscription"] for row in changed])
-    evidence.record(session, events)
+    end_all(session, now, person.id, event, Seen(way[:16]))
     suppress(session, settings, now, person.identity, reason=_REASONS[event])
     return Taken.SUPPRESSED
 
@@ -198,8 +182,14 @@ def _find(session: Session, settings: Settings, ret: Return) -> _Person | None:
     """Whose it is, locked until the commit."""
     if ret.outbox_id is not None:
         return _by_mail(session, settings, ret.outbox_id)
+    if ret.change_id is not None:
+        asked = select(_OUTBOX.c.id).where(
+            _OUTBOX.c.change_id == ret.change_id, _OUTBOX.c.kind == Kind.ADDRESS_CHANGE.value
+        )
+        mail = session.scalar(asked)
+        return _by_mail(session, settings, mail) if mail is not None else None
     if ret.subscription_id is not None:
-        return _by_subscription(session, ret.subscription_id)
+        return _by_one_of_its_mails(session, settings, ret) or _by_subscription(session, ret.subscription_id)
     if ret.message_id is not None and (ours := _own_id(ret.message_id)) is not None:
         found = _by_mail(session, settings, ours)
         if found is not None:
@@ -207,6 +197,13 @@ def _find(session: Session, settings: Settings, ret: Return) -> _Person | None:
     if ret.address is not None:
         return _by_address(session, ret.address)
     return None
+
+
+def _by_one_of_its_mails(session: Session, settings: Settings, ret: Return) -> _Person | None:
+    """By the mail of that subscription that is named: it may have gone to an earlier address."""
+    ours = _own_id(ret.message_id) if ret.message_id is not None else None
+    found = _by_mail(session, settings, ours) if ours is not None else None
+    return found if found is not None and found.subscription_id == ret.subscription_id else None
 
 
 def _own_id(message_id: str) -> UUID | None:

@@ -13,7 +13,7 @@ from newsletter.dead_letters import MOST
 from newsletter.mail.inbound import Fate
 from newsletter.services.suppress import reasons
 from newsletter.services.take_return import Taken
-from tests.integration.test_changing_address import ask
+from tests.integration.test_changing_address import NEW, ask, new_path
 from tests.support.acting import reading
 from tests.support.operators import Console
 from tests.support.receiver import receiving
@@ -116,6 +116,40 @@ def test_who_complains_about_a_mail_to_an_address_they_never_gave_gets_no_other(
     assert take(service, f"feedback@{DOMAIN}", arf(b"\r\n", return_path=mail.sender)) is Taken.SUPPRESSED
     assert service.states() == {"ann@example.org": "confirmed"}
     assert _suppressed(service, "ann@example.org", "bob@example.org") == {"bob@example.org": "complaint"}
+
+
+def test_such_a_complaint_is_known_by_the_link_that_stops_the_change(service: Service) -> None:
+    service.confirmed("ann@example.org")
+    ask(service, "bob@example.org")
+    (mail,) = service.mail_to("bob@example.org")
+
+    assert take(service, f"feedback@{DOMAIN}", arf(mail.raw)) is Taken.SUPPRESSED
+    assert service.states() == {"ann@example.org": "confirmed"}
+    assert _suppressed(service, "ann@example.org", "bob@example.org") == {"bob@example.org": "complaint"}
+
+
+def test_b2_a_complaint_about_a_mail_to_an_earlier_address_ends_nothing_of_the_present_one(
+    service: Service,
+) -> None:
+    first = service.confirmed("ann@example.org")
+    ask(service, NEW)
+    service.client.post(new_path(service))
+
+    assert take(service, f"feedback@{DOMAIN}", arf(first.raw)) is Taken.SUPPRESSED
+    assert service.states() == {NEW: "confirmed"}
+    assert _suppressed(service, "ann@example.org", NEW) == {"ann@example.org": "complaint"}
+
+
+def test_b4_who_complained_and_takes_a_change_back_is_not_mailed_again(service: Service) -> None:
+    service.confirmed("ann@example.org")
+    ask(service, NEW)
+    service.client.post(new_path(service))
+    notice = next(mail for mail in service.mail_to("ann@example.org") if "/not-me/" in mail.part("plain"))
+    take(service, f"feedback@{DOMAIN}", arf(b"\r\n", return_path=notice.sender))
+
+    assert service.client.post(path(notice.link("not-me"))).status_code == 200
+
+    assert service.states() == {"ann@example.org": "complained"}
 
 
 def test_a_new_address_that_the_relay_refuses_is_suppressed_alone(service: Service) -> None:
@@ -316,6 +350,20 @@ def test_dead_letters_are_bounded_in_number_and_age(on_sqlite: Service) -> None:
         letter.unlink()
     on_sqlite.send_mail()
     assert _dead(on_sqlite)[0].name > "2999"
+
+
+def test_a_dead_letter_that_another_is_writing_is_left_alone(on_sqlite: Service) -> None:
+    folder = on_sqlite.settings.dead_letters_dir
+    folder.mkdir()
+    fresh = folder / f".{now():%Y%m%dT%H%M%S}.000000-x.eml"
+    left_behind = folder / ".20200101T000000.000000-x.eml"
+    for draft in (fresh, left_behind):
+        draft.touch()
+
+    take(on_sqlite, None, wish())
+
+    assert fresh.exists()
+    assert not left_behind.exists()
 
 
 def test_a_folder_for_dead_letters_that_cannot_be_made_stops_nothing(on_sqlite: Service) -> None:

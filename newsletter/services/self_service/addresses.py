@@ -19,14 +19,16 @@ from sqlalchemy.orm import Session
 from newsletter.database import table_of
 from newsletter.domain.addresses import Address
 from newsletter.domain.ids import new_id
-from newsletter.domain.lifecycle import State
+from newsletter.domain.lifecycle import Event, State
 from newsletter.domain.links import UNDO_FOR
 from newsletter.domain.resending import may_mail
 from newsletter.domain.searching import search_text
+from newsletter.domain.suppressing import Reason, is_liftable
 from newsletter.models import AddressChange, MailingList, Subscriber, Subscription
 from newsletter.models.outbox import Kind
 from newsletter.services import evidence, guard, lists, outbox, suppress, traces
 from newsletter.services.counting import DatabaseStorage
+from newsletter.services.ending import end_all
 from newsletter.services.evidence import Seen
 from newsletter.services.subscribers.changing import record_edit
 from newsletter.settings import Settings
@@ -195,9 +197,25 @@ def _stop(session: Session, settings: Settings, now: datetime, press: Press, *, 
             if _is_taken(session, person.id, change.old_identity):
                 return Made.TAKEN
             _move(session, settings, now, person, change.old_address, change.old_identity, press.seen)
+            _respect(session, settings, now, person.id, change.old_identity, press.seen)
     # With it go others that were asked for since: they are by the same hand.
     _mark_stopped(session, now, _CHANGES.c.subscriber_id == person.id, _CHANGES.c.id >= change.id)
     return Made.UNDONE if change.made_at is not None else Made.STOPPED
+
+
+def _respect(
+    session: Session, settings: Settings, now: datetime, subscriber_id: UUID, identity: str, seen: Seen
+) -> None:
+    """Of an address that was suppressed since it was left: pressing a button in it lifts what its owner may
+    lift, and what they may not ends all that came back to it."""
+    reason = suppress.reasons(session, settings, [identity]).get(identity)
+    if reason is None:
+        return
+    if is_liftable(reason):
+        suppress.lift(session, settings, [identity])
+    else:
+        event = Event.COMPLAIN if reason == Reason.COMPLAINT else Event.UNSUBSCRIBE
+        end_all(session, now, subscriber_id, event, seen)
 
 
 def _mark_stopped(session: Session, now: datetime, *which: ColumnElement[bool]) -> None:
