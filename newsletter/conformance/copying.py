@@ -8,8 +8,11 @@ webhooks, and no mail leaves this machine. What is sent goes through the same tr
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
+import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -39,6 +42,8 @@ from newsletter.services.lists import ListView
 from newsletter.settings import PREFIX, Settings
 
 _COUNTS = "PROMETHEUS_MULTIPROC_DIR"  # where the processes of the real service count together
+_FOLDER = "newsletter-conformance-"
+_SETTLED = 60.0  # seconds without a change, after which a folder that nobody holds is nobody's
 _START = 60.0  # seconds that the server may take to start
 
 
@@ -48,8 +53,10 @@ def staged(
 ) -> Iterator[Stage]:
     """A copy of the service with these settings, for as long as the block lasts. Raises `CannotCheck`."""
     with contextlib.ExitStack() as stack:
+        _remove_left_behind()
         try:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="newsletter-conformance-")))
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=_FOLDER)))
+            stack.enter_context(_held(folder))
         except OSError as error:
             raise CannotCheck(f"no temporary folder can be made: {error.strerror}") from error
         catcher = stack.enter_context(catching(settings, folder))
@@ -61,6 +68,29 @@ def staged(
         port = stack.enter_context(_served(environ, log, folder / "log"))
         host = urlsplit(settings.base_url).netloc
         yield Stage(app, Asker("127.0.0.1", port, host), catcher, mailing_list.slug, folder / "log")
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Show others that the folder is in use. The lock ends with this process, however it ends."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _remove_left_behind() -> None:
+    """Remove the folders of checks that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
+        with contextlib.suppress(OSError):
+            status = folder.lstat()
+            is_ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
+            if not is_ours or time.time() - status.st_mtime < _SETTLED:
+                continue
+            with _held(folder):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _environment(settings: Settings, folder: Path, catcher: Catcher) -> dict[str, str]:

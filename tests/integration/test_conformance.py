@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,11 +18,13 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from flask import Flask
 
 from newsletter import create_app
 from newsletter.cli import group, run
 from newsletter.conformance.asking import Asker
 from newsletter.conformance.checking import check_public
+from newsletter.conformance.copying import staged
 from newsletter.conformance.one_click_rules import one_click
 from newsletter.conformance.page_rules import pages
 from newsletter.conformance.public import Public
@@ -29,6 +33,8 @@ from newsletter.conformance.scanner_rules import scanning
 from newsletter.conformance.stage import Stage
 from newsletter.conformance.whole_rules import whole
 from newsletter.models.outbox import Kind
+from newsletter.settings import Settings
+from tests.support.acting import the_list
 from tests.support.sabotage import (
     Middleware,
     adding,
@@ -262,6 +268,31 @@ def test_killed_it_leaves_no_server_behind(on_sqlite: Service, tmp_path: Path) -
     check.communicate(timeout=120)
 
     eventually(lambda: _processes_of(folder) == [])
+
+
+def test_what_a_killed_one_left_is_removed_by_the_next(
+    on_sqlite: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left, in_use, fresh = (tmp_path / f"newsletter-conformance-{name}" for name in ("left", "used", "fresh"))
+    for folder in (left, in_use, fresh):
+        folder.mkdir()
+        (folder / "newsletter.sqlite3").touch()
+    for folder in (left, in_use):
+        os.utime(folder, (0, 0))
+    held = os.open(in_use, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(RuntimeError), staged(_no_app, on_sqlite.settings, the_list(on_sqlite)):
+            pass
+    finally:
+        os.close(held)
+
+    assert [folder.exists() for folder in (left, in_use, fresh)] == [False, True, True]
+
+
+def _no_app(_settings: Settings) -> Flask:
+    raise RuntimeError
 
 
 def _processes_of(folder: Path) -> list[str]:
