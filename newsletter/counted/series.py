@@ -84,7 +84,7 @@ class Series:
             self.mails.labels("confirmation", result)
         for result in ("delivered", "delayed", "failed"):
             self.webhooks.labels(result)
-        for door in ("confirm", "unsubscribe"):
+        for door in ("confirm", "unsubscribe", "new_address", "stop_change", "not_me"):
             self.false_presses.labels(door)
 
 

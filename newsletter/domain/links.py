@@ -54,6 +54,7 @@ class Manage:
     generation: int
     asked: bool
     expired: bool
+    signed_at: datetime
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class NewAddress:
 
     change_id: UUID
     expired: bool
+    signed_at: datetime
 
 
 class Links:
@@ -123,6 +125,7 @@ class Links:
             int(generation),
             asked=strength == "a" and age <= ASKED_FOR,
             expired=age > MANAGE_FOR,
+            signed_at=signed_at,
         )
 
     def new_address_token(self, change_id: UUID, *, now: datetime) -> str:
@@ -132,7 +135,7 @@ class Links:
     def read_new_address(self, token: str, *, now: datetime, max_age: timedelta) -> NewAddress:
         """The change that a token makes, and whether its time is over. Raises `BadLink`."""
         value, signed_at = self._read(self._NEW_ADDRESS, token, now)
-        return NewAddress(_unpack(value), expired=now - signed_at > max_age)
+        return NewAddress(_unpack(value), expired=now - signed_at > max_age, signed_at=signed_at)
 
     def not_me_token(self, change_id: UUID) -> str:
         """A token that stops or undoes a change of address, for the old one: it works while the change is

@@ -19,6 +19,10 @@ class Door(StrEnum):
 
     CONFIRM = "confirm"
     UNSUBSCRIBE = "unsubscribe"
+    OWN_PAGE = "own_page"  # has many buttons, so no look at it would have done any one thing
+    NEW_ADDRESS = "new_address"
+    STOP_CHANGE = "stop_change"
+    NOT_ME = "not_me"
 
 
 class Kind(StrEnum):
@@ -68,7 +72,7 @@ class Look:
 
     @property
     def would_be_false(self) -> bool:
-        """Whether it would have been a false confirmation or a false unsubscribing, if looking acted."""
+        """Whether it would have been a false confirmation, unsubscribing or change, if looking acted."""
         return self.is_machine and self.effect is Effect.ACTS
 
 

@@ -8,25 +8,50 @@ from uuid import UUID
 
 from flask import Blueprint, Response, make_response, render_template, request
 
-from newsletter.domain.links import BadLink
+from newsletter.domain.links import BadLink, NewAddress
+from newsletter.domain.scanners import Door
 from newsletter.extensions import csrf, db
 from newsletter.parts import parts
 from newsletter.services import self_service
-from newsletter.services.self_service import Made, Press
+from newsletter.services.self_service import Change, Made, Press
 from newsletter.web.languages import speak_to_reader
 from newsletter.web.own_page import WAY, Answer
+from newsletter.web.scans import looked
 from newsletter.web.seeing import seen
 from newsletter.web.writer import writer
 
 changing_address = Blueprint("changing_address", __name__)
 
+_DOORS = {
+    "changing_address.show_new_address": Door.NEW_ADDRESS,
+    "changing_address.press_new_address": Door.NEW_ADDRESS,
+    "changing_address.show_stop": Door.STOP_CHANGE,
+    "changing_address.press_stop": Door.STOP_CHANGE,
+    "changing_address.show_not_me": Door.NOT_ME,
+    "changing_address.press_not_me": Door.NOT_ME,
+}
+
+
+@changing_address.before_request
+def _count_options() -> None:
+    """Flask answers OPTIONS by itself; nothing that acts asks with it."""
+    door = _DOORS.get(request.endpoint or "")
+    if request.method != "OPTIONS" or door is None:
+        return
+    token = (request.view_args or {})["token"]
+    if (_not_me(token) if door is Door.NOT_ME else _new_address(token)) is not None:
+        looked(door, sent_at=None, acts=False)
+
 
 @changing_address.get("/new-address/<token>")
 def show_new_address(token: str) -> Answer:
     """What the link in the mail to the new address leads to."""
-    change_id = _new_address(token)
-    change = self_service.find_change(db.session(), change_id) if change_id is not None else None
-    if change is None or change.is_stopped:
+    link = _new_address(token)
+    change = self_service.find_change(db.session(), link.change_id) if link is not None else None
+    if link is None or change is None:
+        return _no_change()
+    looked(Door.NEW_ADDRESS, sent_at=link.signed_at, acts=change.is_open and not link.expired)
+    if link.expired or change.is_stopped:
         return _no_change()
     speak_to_reader(change.locale)
     if change.is_made:
@@ -38,20 +63,22 @@ def show_new_address(token: str) -> Answer:
 @csrf.exempt
 def press_new_address(token: str) -> Answer:
     """The pressed button."""
-    change_id = _new_address(token)
-    if change_id is None:
+    link = _new_address(token)
+    if link is None or link.expired:
         return _no_change()
-    _speak_as(change_id)
-    return _made(writer().run(self_service.make_change, Press(change_id, seen(request, WAY))))
+    _speak_as(link.change_id)
+    return _made(writer().run(self_service.make_change, Press(link.change_id, seen(request, WAY))))
 
 
 @changing_address.get("/new-address/<token>/stop")
 def show_stop(token: str) -> Answer:
     """For who does not want mail at this address: also what their mail program opens."""
-    change_id = _new_address(token, even_late=True)
-    if change_id is None:
+    link = _new_address(token)
+    if link is None:
         return _no_change()
-    _speak_as(change_id)
+    change = _speak_as(link.change_id)
+    if change is not None:
+        looked(Door.STOP_CHANGE, sent_at=link.signed_at, acts=change.is_open)
     return render_template("public/stop_change.html", list=None, undoes=False)
 
 
@@ -59,12 +86,12 @@ def show_stop(token: str) -> Answer:
 @csrf.exempt
 def press_stop(token: str) -> Response:
     """Stop it, whatever the body: one click of a mail program comes here, too (RFC 8058 §3.2, U3, U17)."""
-    change_id = _new_address(token, even_late=True)
-    if change_id is None:
+    link = _new_address(token)
+    if link is None:
         response = make_response(_no_change())
     else:
-        _speak_as(change_id)
-        writer().run(self_service.stop_change, Press(change_id, seen(request, WAY)))
+        _speak_as(link.change_id)
+        writer().run(self_service.stop_change, Press(link.change_id, seen(request, WAY)))
         response = make_response(render_template("public/change_stopped.html", list=None, made="stopped"))
     response.headers["Access-Control-Allow-Origin"] = "*"
     return response
@@ -73,14 +100,11 @@ def press_stop(token: str) -> Response:
 @changing_address.get("/not-me/<token>")
 def show_not_me(token: str) -> Answer:
     """What the link in the mail to the old address leads to."""
-    try:
-        change_id = parts().links.read_not_me(token)
-    except BadLink:
-        return _no_change()
-    change = self_service.find_change(db.session(), change_id)
+    change_id = _not_me(token)
+    change = _speak_as(change_id) if change_id is not None else None
     if change is None:
         return _no_change()
-    speak_to_reader(change.locale)
+    looked(Door.NOT_ME, sent_at=change.told_at, acts=not change.is_stopped)
     if change.is_stopped:
         return _stopped(Made.UNDONE if change.is_made else Made.STOPPED)
     return render_template("public/stop_change.html", list=None, undoes=True)
@@ -90,9 +114,8 @@ def show_not_me(token: str) -> Answer:
 @csrf.exempt
 def press_not_me(token: str) -> Answer:
     """The pressed button: stop the change, or take it back."""
-    try:
-        change_id = parts().links.read_not_me(token)
-    except BadLink:
+    change_id = _not_me(token)
+    if change_id is None:
         return _no_change()
     _speak_as(change_id)
     made = writer().run(self_service.undo_change, Press(change_id, seen(request, WAY)))
@@ -103,20 +126,28 @@ def _stopped(made: Made) -> Answer:
     return render_template("public/change_stopped.html", list=None, made=made.value)
 
 
-def _new_address(token: str, *, even_late: bool = False) -> UUID | None:
-    """The change that a token names; None where it is none of ours, or its time is over."""
-    links, now = parts().links, datetime.now(UTC)
+def _new_address(token: str) -> NewAddress | None:
+    """The change that a token names; None where it is none of ours."""
+    now, max_age = datetime.now(UTC), parts().settings.confirm_max_age
     try:
-        link = links.read_new_address(token, now=now, max_age=parts().settings.confirm_max_age)
+        return parts().links.read_new_address(token, now=now, max_age=max_age)
     except BadLink:
         return None
-    return None if link.expired and not even_late else link.change_id
 
 
-def _speak_as(change_id: UUID) -> None:
+def _not_me(token: str) -> UUID | None:
+    try:
+        return parts().links.read_not_me(token)
+    except BadLink:
+        return None
+
+
+def _speak_as(change_id: UUID) -> Change | None:
+    """The change, in its reader's language from here on."""
     change = self_service.find_change(db.session(), change_id)
     if change is not None:
         speak_to_reader(change.locale)
+    return change
 
 
 def _made(made: Made) -> Answer:

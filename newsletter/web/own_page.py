@@ -25,6 +25,7 @@ from newsletter.domain.languages import LANGUAGES
 from newsletter.domain.lifecycle import State
 from newsletter.domain.links import BadLink, Manage
 from newsletter.domain.pauses import LONGEST_PAUSE
+from newsletter.domain.scanners import Door
 from newsletter.extensions import csrf, db
 from newsletter.parts import parts
 from newsletter.services import self_service
@@ -36,6 +37,7 @@ from newsletter.services.unsubscribe import Leave, unsubscribe
 from newsletter.web.forms import AddressForm, ProfileForm, submitted
 from newsletter.web.languages import speak, speak_for, speak_to_reader
 from newsletter.web.pacing import on_the_beat
+from newsletter.web.scans import looked
 from newsletter.web.seeing import network, seen
 from newsletter.web.writer import writer
 
@@ -73,6 +75,13 @@ class Visit:
         if page is None:
             return _dead(gone=True)
         return _show(Visit(self.token, self.link, page, self.sent), done=done, faults=faults), status
+
+
+@own_page.before_request
+def _count_options() -> None:
+    """Flask answers OPTIONS by itself; nothing that acts asks with it."""
+    if request.method == "OPTIONS" and _read((request.view_args or {})["token"]) is not None:
+        looked(Door.OWN_PAGE, sent_at=None, acts=False)
 
 
 @own_page.get("/manage/<token>")
@@ -262,16 +271,24 @@ _DEEDS: dict[str, tuple[Callable[[Visit], Answer], bool]] = {
 def _visit(token: str, *, acts: bool = False) -> Visit | Answer:
     """Whose page it is; or the page that says why it cannot be shown. Who `acts` with a link whose time is
     over may still ask for another."""
-    try:
-        link = parts().links.read_manage(token, now=datetime.now(UTC))
-    except BadLink:
+    link = _read(token)
+    if link is None:
         speak_for(None)
         return _dead(gone=False)
     page = _find(link)
     if page is None:
         return _dead(gone=True)
+    if not acts:
+        looked(Door.OWN_PAGE, sent_at=link.signed_at, acts=False)
     visit = Visit(token, link, page)
     return _expired(visit) if link.expired and not acts else visit
+
+
+def _read(token: str) -> Manage | None:
+    try:
+        return parts().links.read_manage(token, now=datetime.now(UTC))
+    except BadLink:
+        return None
 
 
 def _find(link: Manage) -> OwnPage | None:

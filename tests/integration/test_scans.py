@@ -14,6 +14,8 @@ from newsletter.domain.scanners import Delay, Door
 from newsletter.extensions import db
 from newsletter.services import scans
 from newsletter.services.scans import Ledger
+from tests.integration.test_changing_address import NEW, new_path, not_me_path
+from tests.integration.test_own_page import ANN, do, whole_path
 from tests.support.acting import everywhere, reading
 from tests.support.operators import Console
 from tests.support.service import Service, now, path
@@ -71,7 +73,46 @@ def test_looks_are_counted_by_door_kind_and_delay(service: Service, monkeypatch:
     ]
     ledger = _ledger(service)
     assert (ledger.looks, ledger.by_machines) == (7, 5)
-    assert ledger.false == {Door.CONFIRM: 3, Door.UNSUBSCRIBE: 1}
+    assert {door: number for door, number in ledger.false.items() if number} == {
+        Door.CONFIRM: 3,
+        Door.UNSUBSCRIBE: 1,
+    }
+
+
+def test_looks_at_a_reader_s_own_pages_are_counted_too(service: Service) -> None:
+    service.confirmed(ANN)
+    page = whole_path(service)
+    do(service, page, "address", email=NEW)
+    new, not_me = new_path(service), not_me_path(service)
+    client = service.client
+    for url in (page, f"{page}/copy", new, f"{new}/stop", not_me):
+        assert client.head(url).status_code == 200
+        client.options(url)
+    client.post(new)
+    for url in (new, f"{new}/stop", not_me):
+        client.head(url)
+
+    assert _stored(service) == [
+        ("new_address", "head", "5s", "acts", 1),
+        ("new_address", "head", "5s", "nothing", 1),
+        ("new_address", "options", "unknown", "nothing", 1),
+        ("not_me", "head", "5s", "acts", 2),
+        ("not_me", "options", "unknown", "nothing", 1),
+        ("own_page", "head", "5s", "nothing", 2),
+        ("own_page", "options", "unknown", "nothing", 2),
+        ("stop_change", "head", "5s", "acts", 1),
+        ("stop_change", "head", "5s", "nothing", 1),
+        ("stop_change", "options", "unknown", "nothing", 1),
+    ]
+    for url in (
+        "/manage/nonsense",
+        "/new-address/nonsense",
+        "/new-address/nonsense/stop",
+        "/not-me/nonsense",
+    ):
+        client.get(url)
+        client.options(url)
+    assert _ledger(service).looks == 13
 
 
 def test_a_look_where_the_button_would_change_nothing_is_not_false(service: Service) -> None:
@@ -81,7 +122,7 @@ def test_a_look_where_the_button_would_change_nothing_is_not_false(service: Serv
     service.client.head(path(mail.link("unsubscribe")))
 
     ledger = _ledger(service)
-    assert (ledger.by_machines, ledger.false) == (2, {Door.CONFIRM: 0, Door.UNSUBSCRIBE: 0})
+    assert (ledger.by_machines, sum(ledger.false.values())) == (2, 0)
 
 
 def test_a_press_and_a_token_that_is_none_are_no_looks(service: Service) -> None:
@@ -177,3 +218,10 @@ def test_the_console_says_it_in_plain_words(service: Service) -> None:
     assert "opened 2 times without a button being pressed, 2 of them by machines" in page
     assert "1 false confirmation and 1 false unsubscribe." in page
     assert "Asked whether it is there (HEAD)" in page
+
+    service.client.post(path(mail.link("confirm")))
+    do(service, whole_path(service, "ann@example.org"), "address", email=NEW)
+    service.client.head(new_path(service))
+    _add(service)
+    page = console.get("/operator/").text
+    assert "1 false unsubscribe, and 1 false change of address." in page

@@ -4,6 +4,7 @@ Whoever holds a link to the page acts as that person. How much the link opens is
 (newsletter.web.own_page): one that stood in a mail, which may have been passed on, opens little."""
 
 from newsletter.services.self_service.addresses import (
+    Change,
     Made,
     NewAddressRequest,
     Press,
@@ -21,6 +22,7 @@ from newsletter.services.self_service.pausing import Pause, pause
 from newsletter.services.self_service.profile import ProfileChange, change_profile
 
 __all__ = [
+    "Change",
     "Departure",
     "Holding",
     "Made",

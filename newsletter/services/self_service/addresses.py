@@ -24,7 +24,7 @@ from newsletter.domain.links import UNDO_FOR
 from newsletter.domain.resending import may_mail
 from newsletter.domain.searching import search_text
 from newsletter.domain.suppressing import Reason, is_liftable
-from newsletter.models import AddressChange, MailingList, Subscriber, Subscription
+from newsletter.models import AddressChange, MailingList, OutboxMessage, Subscriber, Subscription
 from newsletter.models.outbox import Kind
 from newsletter.services import evidence, guard, lists, outbox, suppress, traces
 from newsletter.services.counting import DatabaseStorage
@@ -122,12 +122,18 @@ class Change:
     locale: str
     is_made: bool
     is_stopped: bool  # or taken back
+    told_at: datetime | None  # when the old address was sent its notice
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the new address can still make it, or stop it."""
+        return not self.is_made and not self.is_stopped
 
 
 def find_change(session: Session, change_id: UUID) -> Change | None:
     """The change with this id; None where it is forgotten."""
     row = session.execute(
-        select(_CHANGES, _SUBSCRIBERS.c.locale)
+        select(_CHANGES, _SUBSCRIBERS.c.locale, _TOLD_AT.label("told_at"))
         .join(_SUBSCRIBERS, _SUBSCRIBERS.c.id == _CHANGES.c.subscriber_id)
         .where(_CHANGES.c.id == change_id)
     ).one_or_none()
@@ -140,6 +146,7 @@ def find_change(session: Session, change_id: UUID) -> Change | None:
         row.locale,
         is_made=row.made_at is not None,
         is_stopped=row.stopped_at is not None,
+        told_at=row.told_at,
     )
 
 
@@ -325,4 +332,9 @@ def _held(session: Session, subscriber_id: UUID) -> Sequence[Row[Any]]:
 
 
 _SUBSCRIBERS, _SUBSCRIPTIONS = table_of(Subscriber), table_of(Subscription)
-_CHANGES, _LISTS = table_of(AddressChange), table_of(MailingList)
+_CHANGES, _LISTS, _OUTBOX = table_of(AddressChange), table_of(MailingList), table_of(OutboxMessage)
+_TOLD_AT = (
+    select(func.max(_OUTBOX.c.sent_at))
+    .where(_OUTBOX.c.change_id == _CHANGES.c.id, _OUTBOX.c.kind == Kind.ADDRESS_NOTICE.value)
+    .scalar_subquery()
+)

@@ -67,7 +67,14 @@ FIELDS = {
     Field.PAUSED_UNTIL: "Until when it is paused, from an export of this service",
     Field.IGNORE: "Leave it out",
 }
-DOORS = {Door.CONFIRM: "Confirm", Door.UNSUBSCRIBE: "Unsubscribe"}
+DOORS = {
+    Door.CONFIRM: "Confirm",
+    Door.UNSUBSCRIBE: "Unsubscribe",
+    Door.OWN_PAGE: "Their own page",
+    Door.NEW_ADDRESS: "Confirm a new address",
+    Door.STOP_CHANGE: "Not at this new address",
+    Door.NOT_ME: "It was not me",
+}
 LOOKS = {
     scanners.Kind.HEAD: "Asked whether it is there (HEAD)",
     scanners.Kind.OPTIONS: "Asked what it takes (OPTIONS)",
