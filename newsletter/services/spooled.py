@@ -1,7 +1,9 @@
-"""Unsubscribing while the database is away: kept in the spool, and done when it is back.
+"""What one click asks for while the database is away: kept in the spool, and done when it is back. It ends a
+subscription, or stops a change of address.
 
 A record may be applied twice, where the worker died in between, and long after it was made. Both are
-harmless: who has left already leaves once, and who came back after pressing the button stays."""
+harmless: who has left already leaves once, and who came back after pressing the button stays; a change that
+was made since stays, too."""
 
 from __future__ import annotations
 
@@ -21,11 +23,12 @@ from newsletter.models import ConsentEvent
 from newsletter.queries import Query, among
 from newsletter.services import subscriptions
 from newsletter.services.evidence import Seen
+from newsletter.services.self_service import Press, stop_change
 from newsletter.services.unsubscribe import Leave, unsubscribe
 from newsletter.settings import Settings
 from newsletter.spool import Record, Spool
 
-_KIND = "unsubscribe"
+_LEAVE, _STOP = "unsubscribe", "stop"
 
 log = structlog.get_logger()
 
@@ -33,9 +36,14 @@ log = structlog.get_logger()
 def keep(spool: Spool, leave: Leave) -> None:
     """Keep what was asked at a moment until the database is back. Raises `newsletter.spool.CannotKeep`."""
     spool.keep(
-        {"kind": _KIND, "subscription": leave.subscription_id.hex, "seen": asdict(leave.seen)},
+        {"kind": _LEAVE, "subscription": leave.subscription_id.hex, "seen": asdict(leave.seen)},
         at=_pressed(leave),
     )
+
+
+def keep_stop(spool: Spool, now: datetime, press: Press) -> None:
+    """The same for who stops a change of address."""
+    spool.keep({"kind": _STOP, "change": press.change_id.hex, "seen": asdict(press.seen)}, at=now)
 
 
 def drain(engine: Engine, settings: Settings, spool: Spool) -> int:
@@ -43,11 +51,14 @@ def drain(engine: Engine, settings: Settings, spool: Spool) -> int:
     after that."""
 
     def apply(records: Sequence[Record]) -> list[Record]:
-        leaves = {record.name: _leave(record) for record in records}
-        strange = [record for record in records if leaves[record.name] is None]
+        asked = {record.name: _asked(record) for record in records}
+        strange = [record for record in records if asked[record.name] is None]
+        leaves = [one for one in asked.values() if isinstance(one, Leave)]
+        stops = [one for one in asked.values() if isinstance(one, Press)]
         try:
             with Session(engine) as session, write_transaction(session):
-                _apply(session, settings, [leave for leave in leaves.values() if leave is not None])
+                stop_change(session, settings, datetime.now(UTC), stops)
+                _apply(session, settings, leaves)
         except (DataError, IntegrityError):
             if len(records) == 1:
                 return list(records)
@@ -61,13 +72,17 @@ def drain(engine: Engine, settings: Settings, spool: Spool) -> int:
         return 0
 
 
-def _leave(record: Record) -> Leave | None:
+def _asked(record: Record) -> Leave | Press | None:
+    """What a record asks for; None for one that is nothing of ours."""
+    told = record.what
     try:
-        if record.what["kind"] != _KIND:
-            return None
-        return Leave(UUID(record.what["subscription"]), Seen(**record.what["seen"]), at=record.at)
+        if told["kind"] == _LEAVE:
+            return Leave(UUID(told["subscription"]), Seen(**told["seen"]), at=record.at)
+        if told["kind"] == _STOP:
+            return Press(UUID(told["change"]), Seen(**told["seen"]))
     except (KeyError, ValueError, TypeError):
-        return None
+        pass
+    return None
 
 
 def _apply(session: Session, settings: Settings, leaves: Sequence[Leave]) -> None:

@@ -6,21 +6,27 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from uuid import UUID
 
+import structlog
 from flask import Blueprint, Response, make_response, render_template, request
+from sqlalchemy.exc import SQLAlchemyError
 
+from newsletter.database import first_line
 from newsletter.domain.links import BadLink, NewAddress
 from newsletter.domain.scanners import Door
 from newsletter.extensions import csrf, db
 from newsletter.parts import parts
-from newsletter.services import self_service
+from newsletter.services import self_service, spooled
 from newsletter.services.self_service import Change, Made, Press
+from newsletter.spool import CannotKeep
 from newsletter.web.languages import speak_to_reader
 from newsletter.web.own_page import WAY, Answer
 from newsletter.web.scans import looked
 from newsletter.web.seeing import seen
-from newsletter.web.writer import writer
+from newsletter.web.writer import ONE_CLICK_PATIENCE, Unavailable, writer
 
 changing_address = Blueprint("changing_address", __name__)
+
+log = structlog.get_logger()
 
 _DOORS = {
     "changing_address.show_new_address": Door.NEW_ADDRESS,
@@ -90,11 +96,24 @@ def press_stop(token: str) -> Response:
     if link is None:
         response = make_response(_no_change())
     else:
-        _speak_as(link.change_id)
-        writer().run(self_service.stop_change, Press(link.change_id, seen(request, WAY)))
+        _stop(Press(link.change_id, seen(request, WAY)))
         response = make_response(render_template("public/change_stopped.html", list=None, made="stopped"))
     response.headers["Access-Control-Allow-Origin"] = "*"
     return response
+
+
+def _stop(press: Press) -> None:
+    """Stop a change: now, or, while the database is away, when it is back. Raises `Unavailable` where it can
+    neither be done nor be kept."""
+    try:
+        writer().run_within(ONE_CLICK_PATIENCE, self_service.stop_change, press)
+        _speak_as(press.change_id)
+    except (Unavailable, SQLAlchemyError) as error:
+        try:
+            spooled.keep_stop(parts().spool, datetime.now(UTC), press)
+        except CannotKeep as full:
+            raise Unavailable(str(full)) from error
+        log.warning("stop_spooled", reason=first_line(error))
 
 
 @changing_address.get("/not-me/<token>")

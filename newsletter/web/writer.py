@@ -37,6 +37,7 @@ _PATIENCE = 20.0  # seconds that a request waits for its turn
 # While an import is stored, nobody else can write to SQLite, and on PostgreSQL nobody of whom it brings the
 # address. That ends by itself, so it is waited for, as long as proxies commonly wait for us.
 _PATIENCE_WITH_IMPORTS = 60.0
+ONE_CLICK_PATIENCE = 4.0  # seconds that one click waits for the database before it is kept
 _AWAY = 3.0  # seconds that a database which did not answer is not asked by who would rather not wait
 
 log = structlog.get_logger()

@@ -22,6 +22,8 @@ from werkzeug.test import TestResponse
 from newsletter.database import rfc3339
 from newsletter.domain.ids import new_id
 from newsletter.web import doors, writer
+from tests.integration.test_changing_address import ask, new_path
+from tests.integration.test_own_page import ANN
 from tests.support.people import Person, add_people
 from tests.support.postgres import Postgres, free_port
 from tests.support.service import Service, answers, answers_on, eventually, now, path, process_environment
@@ -129,6 +131,25 @@ def test_the_page_behind_the_link_still_has_its_button(
     assert page.text.count("<button") == 1
     assert page.data == page_again.data
     assert service.rows("SELECT way FROM consent_events WHERE kind = 'unsubscribe'") == [("page",)]
+
+
+def test_one_click_that_stops_a_change_of_address_is_not_lost_either(
+    service: Service, away: Away, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.confirmed(ANN)
+    ask(service)
+    url = new_path(service)
+    with away(service), _hasty(monkeypatch):
+        answer = _press(service, f"{url}/stop")
+    _forget_that_it_was_away(service)
+    assert answer.status_code == 200
+    assert _kept(service) == 1
+
+    service.send_mail()
+
+    assert _kept(service) == 0
+    assert service.client.post(url).status_code == 410
+    assert service.states() == {ANN: "confirmed"}
 
 
 def test_a_database_that_takes_calls_and_never_answers_is_not_waited_for(
