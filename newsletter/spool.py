@@ -63,11 +63,13 @@ class Spool:
         name = new_id(at).hex
         draft = self._folder / f".{name}"
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not self._folder.is_dir():
+                self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                _sync(self._folder.parent)
             self._take_room()
             _write(draft, _sealed({"at": at.isoformat(), "what": what}))
             draft.rename(self._folder / name)
-            self._sync()
+            _sync(self._folder)
         except OSError as error:
             with suppress(OSError):
                 draft.unlink(missing_ok=True)
@@ -90,9 +92,9 @@ class Spool:
                 refused = apply(records) if records else ()
                 for record in refused:
                     self._put_aside(record.name, "it cannot be applied")
-                for record in records:
-                    (self._folder / record.name).unlink(missing_ok=True)
-                self._sync()
+                for name in {record.name for record in records} - {record.name for record in refused}:
+                    (self._folder / name).unlink(missing_ok=True)
+                _sync(self._folder)
                 applied += len(records) - len(refused)
             self._remove_dead_drafts()
         return applied
@@ -115,9 +117,7 @@ class Spool:
         try:
             seal, _, body = (self._folder / name).read_bytes().partition(b"\n")
         except OSError as error:
-            if name not in self._unreadable:
-                self._unreadable.add(name)
-                log.error("spooled_not_read", record=name, error=error.strerror)
+            self._tell_unreadable(name, error)
             return None
         try:
             if seal != _seal(body):
@@ -129,10 +129,20 @@ class Spool:
             return None
 
     def _put_aside(self, name: str, why: str) -> None:
-        log.error("spooled_put_aside", record=name, reason=why)
+        """Move it out of the way; where the disk does not let us, it stays, and holds up nobody."""
         aside = self._folder / "aside"
-        aside.mkdir(mode=0o700, exist_ok=True)
-        (self._folder / name).rename(aside / name)
+        try:
+            aside.mkdir(mode=0o700, exist_ok=True)
+            (self._folder / name).rename(aside / name)
+        except OSError as error:
+            self._tell_unreadable(name, error)
+            return
+        log.error("spooled_put_aside", record=name, reason=why)
+
+    def _tell_unreadable(self, name: str, error: OSError) -> None:
+        if name not in self._unreadable:
+            self._unreadable.add(name)
+            log.error("spooled_not_read", record=name, error=error.strerror)
 
     def _remove_dead_drafts(self) -> None:
         """What a process that died had begun to write: nobody was told that it is kept."""
@@ -150,12 +160,13 @@ class Spool:
         finally:
             os.close(descriptor)
 
-    def _sync(self) -> None:
-        descriptor = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _write(path: Path, data: bytes) -> None:

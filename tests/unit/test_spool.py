@@ -117,6 +117,24 @@ def test_what_cannot_be_read_stays_and_holds_up_nobody(tmp_path: Path) -> None:
     assert not spool.is_empty()
 
 
+@pytest.mark.parametrize("what", ["damaged", "refused"])
+def test_what_cannot_even_be_put_aside_stays_and_holds_up_nobody(tmp_path: Path, what: str) -> None:
+    spool = _fill(tmp_path / "spool", 3)
+    (tmp_path / "spool" / "aside").write_text("a file is in its place")
+    first = min(file for file in (tmp_path / "spool").iterdir() if file.name != "aside")
+    if what == "damaged":
+        first.write_bytes(b"nothing")
+    taken: list[int] = []
+
+    def apply(records: Sequence[Record]) -> list[Record]:
+        taken.extend(record.what["number"] for record in records)
+        return [record for record in records if record.what["number"] == 0]
+
+    assert spool.drain(apply) == 2
+    assert taken[-2:] == [1, 2]
+    assert {file.name for file in (tmp_path / "spool").iterdir()} == {"aside", first.name}
+
+
 def test_what_a_dead_process_had_begun_to_write_is_no_record(tmp_path: Path) -> None:
     folder = tmp_path / "spool"
     spool = _fill(folder, 1)
