@@ -6,10 +6,13 @@ and no longer than so: nobody can fill the disk with them, and no address stays 
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
+import quopri
+import re
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -49,8 +52,8 @@ class DeadLetters:
         """Remove the mails that hold one of these texts, which are in lower case."""
         for path in self._folder.glob("*.eml"):
             with contextlib.suppress(OSError):
-                mail = path.read_bytes().lower()
-                if any(text in mail for text in texts):
+                readings = list(_readings(path.read_bytes()))
+                if any(text in reading for reading in readings for text in texts):
                     path.unlink()
 
     def forget(self, now: datetime) -> None:
@@ -66,6 +69,18 @@ class DeadLetters:
 
 def _moment(name: str) -> str:
     return name.removeprefix(".")
+
+
+def _readings(mail: bytes) -> Iterator[bytes]:
+    """A mail as it is, and what its encoded parts say, in lower case."""
+    yield mail.lower()
+    yield quopri.decodestring(mail).lower()
+    for block in _BASE64.findall(mail):
+        with contextlib.suppress(ValueError):
+            yield base64.b64decode(block).lower()
+
+
+_BASE64 = re.compile(rb"(?m)(?:^[A-Za-z0-9+/]{40,76}={0,2}\r?\n)+(?:^[A-Za-z0-9+/]{2,75}={0,2}(?:\r?\n|\Z))?")
 
 
 def _line(text: str) -> str:

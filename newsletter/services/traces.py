@@ -1,6 +1,7 @@
 """Traces of an address beside its subscriber's own rows: in answers that are kept for callers who repeat
 themselves, in files that wait to be imported, in rows that imports refused, in what relays answered, in mail
-that came back, in changes of address that others asked for. They go with the person."""
+that came back, in changes of address that others asked for, in statements of consent. They go with the
+person."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from typing import Literal
 from unicodedata import normalize
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, delete, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from newsletter.database import canonical_json, table_of
@@ -19,12 +20,14 @@ from newsletter.dead_letters import DeadLetters
 from newsletter.domain.addresses import spellings_of_domain
 from newsletter.models import (
     AddressChange,
+    ConsentEvent,
     IdempotencyKey,
     Import,
     ImportChunk,
     ImportRefusal,
     ImportState,
     OutboxMessage,
+    Wording,
 )
 from newsletter.services.importing import imports
 from newsletter.settings import Settings
@@ -43,7 +46,12 @@ def remove(session: Session, settings: Settings, now: datetime, address: str, id
     for import_id in session.scalars(select(_IMPORTS.c.id).where(_IMPORTS.c.state.in_(_WAITING))).all():
         if _is_in_file(session, import_id, address):
             imports.end(session, now, import_id, ImportState.CANCELLED, error=FILE_REMOVED)
-    session.execute(delete(_ANSWERS).where(_names(_ANSWERS.c.body, address)))
+    session.execute(
+        delete(_ANSWERS).where(or_(_names(_ANSWERS.c.body, address), _names(_ANSWERS.c.key, address)))
+    )
+    # What was stated of their consent alone; what others agreed to as well is evidence of theirs.
+    agreed = exists().where(_EVENTS.c.wording == _WORDINGS.c.digest)
+    session.execute(delete(_WORDINGS).where(_names(_WORDINGS.c.text, address), ~agreed))
     session.execute(
         update(_REFUSALS)
         .where(or_(_names(_REFUSALS.c.text, address), _names(_REFUSALS.c.reason, address)))
@@ -131,4 +139,5 @@ _ASCII_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 _WAITING = (ImportState.UPLOADED.value, ImportState.CHECKING.value, ImportState.CHECKED.value)
 _ANSWERS, _REFUSALS = table_of(IdempotencyKey), table_of(ImportRefusal)
 _IMPORTS, _CHUNKS = table_of(Import), table_of(ImportChunk)
+_EVENTS, _WORDINGS = table_of(ConsentEvent), table_of(Wording)
 _CHANGES, _OUTBOX = table_of(AddressChange), table_of(OutboxMessage)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import quopri
+from collections.abc import Callable
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import insert
 
 from newsletter.database import canonical_json, table_of
+from newsletter.dead_letters import DeadLetters
 from newsletter.domain.roles import Scope
 from newsletter.models import IdempotencyKey, Import, ImportRefusal, ImportState
 from newsletter.services import subscribers, tokens
 from newsletter.services.access import COMMAND_LINE
 from tests.support.acting import everywhere, the_list, writing
+from tests.support.api import caller
 from tests.support.people import Person, add_people
 from tests.support.service import Service, now
 
@@ -68,3 +73,53 @@ def test_no_trace_of_an_address_is_left(service: Service, write, address: str) -
         assert "smith" not in text.lower(), table
     assert service.rows("SELECT line FROM import_refusals ORDER BY line") == [(2,), (3,), (4,)]
     assert service.one("SELECT text FROM import_refusals WHERE line = 4") == "bob_x@example.org"
+
+
+def test_neither_a_caller_s_key_nor_a_statement_of_consent_keeps_an_address(service: Service) -> None:
+    api = caller(service)
+    for email in ("smith@example.org", "ann@example.org"):
+        added = api.post(
+            "/lists/daily/subscriptions",
+            json={"email": email, "statement": "smith@example.org collected signatures"},
+            headers={"Idempotency-Key": f"add:{email}"},
+        )
+        assert added.status_code == 201
+    service.write("UPDATE idempotency_keys SET body = '{}'")
+
+    _erase(service, "smith@example.org")
+    assert service.rows("SELECT key FROM idempotency_keys") == [("add:ann@example.org",)]
+    assert service.one("SELECT count(*) FROM wordings WHERE text LIKE 'smith%'") == 1  # evidence of Ann's
+
+    service.write("UPDATE wordings SET text = 'ann@example.org signed' WHERE text LIKE 'smith%'")
+    _erase(service, "ann@example.org")
+    for table, text in everywhere(service).items():
+        assert "ann@" not in text, table
+
+
+def _erase(service: Service, address: str) -> None:
+    subscription = service.one(
+        "SELECT s.id FROM subscriptions s JOIN subscribers p ON p.id = s.subscriber_id WHERE p.address = :address",
+        address=address,
+    )
+    writing(
+        service,
+        lambda session: subscribers.erase(
+            session, service.settings, now(), COMMAND_LINE, UUID(str(subscription)), way="operator"
+        ),
+    )
+
+
+@pytest.mark.parametrize("encode", [bytes, base64.encodebytes, quopri.encodestring])
+def test_a_dead_letter_goes_however_its_text_is_encoded(
+    on_sqlite: Service, encode: Callable[[bytes], bytes]
+) -> None:
+    folder = on_sqlite.settings.dead_letters_dir
+    head = b"From: mx@example.net\r\n\r\n"
+    text = "Unzustellbar: änn=smith@example.org nimmt für längere Zeit keine Nachrichten an.".encode() * 3
+    for body in (text, b"about somebody else"):
+        DeadLetters(folder).keep(head + encode(body), reason="odd", recipient=None, now=now())
+    add_people(on_sqlite, [Person("änn=smith@example.org", "Smith")])
+
+    _erase(on_sqlite, "änn=smith@example.org")
+
+    assert len(list(folder.iterdir())) == 1
