@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from newsletter.counted.processes import begin, prepare
-from newsletter.counted.series import series
+from newsletter.counted.series import WAYS, series
 from newsletter.counted.showing import exposition, show_at
 from newsletter.domain.lifecycle import Event
 
@@ -29,7 +29,8 @@ def judged(way: str, answer: str) -> None:
 def happened(events: Iterable[tuple[Event, str]]) -> None:
     """Consent events were numbered: what each was, and by which way."""
     counts = series()
-    for (event, way), number in Counter(events).items():
+    known = ((event, way if way in WAYS else "other") for event, way in events)
+    for (event, way), number in Counter(known).items():
         named = {
             Event.SIGN_UP: counts.sign_ups,
             Event.CONFIRM: counts.confirmations,

@@ -16,6 +16,12 @@ GROUPS = (
     "sign_up", "code", "confirm_page", "confirm", "unsubscribe_page", "unsubscribe", "own_page", "pages",
     "embed", "console", "api", "static", "health", "other",
 )  # fmt: skip
+# By which way things happen. An archive that is imported brings any others.
+WAYS = frozenset({
+    "form", "script", "element", "frame", "page", "code", "one-click", "subscriber", "mailto",
+    "mail", "arf", "smtp", "ses", "postmark", "mailgun", "sendgrid",
+    "operator", "api", "command", "import", "purge",
+})  # fmt: skip
 _lock = threading.Lock()
 disable_created_metrics()  # type: ignore[no-untyped-call]  # one more series for each, which nobody reads
 

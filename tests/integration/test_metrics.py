@@ -22,8 +22,11 @@ from sqlalchemy import text
 from newsletter.counted.series import GROUPS
 from newsletter.extensions import db
 from newsletter.models.outbox import Kind
+from newsletter.services.exports import Format
 from newsletter.web import metrics
 from newsletter.web.latency import group_of
+from tests.support.exporting import exported
+from tests.support.importing import imported
 from tests.support.postgres import free_port
 from tests.support.service import Service, answers, eventually, path
 
@@ -163,6 +166,20 @@ def test_labels_are_words_of_ours_whatever_is_asked_for(on_sqlite: Service) -> N
 
     assert not re.search(r"ann@|no-such-list|token|made up", exposed)
     assert set(re.findall(r'group="([^"]*)"', exposed)) <= set(GROUPS)
+
+
+def test_the_history_that_an_archive_brings_makes_no_label(on_sqlite: Service) -> None:
+    on_sqlite.confirmed()
+    archive = exported(on_sqlite, format=Format.ARCHIVE).replace(b'"way":"page"', b'"way":"ann@example.org"')
+    on_sqlite.write("DELETE FROM subscriptions")
+    on_sqlite.write("DELETE FROM subscribers")
+    imported(on_sqlite, archive)
+    on_sqlite.work()
+
+    exposed = on_sqlite.client.get("/metrics").text
+    assert on_sqlite.one("SELECT count(*) FROM consent_events WHERE way = 'ann@example.org'") == 1
+    assert 'way="other"' in exposed
+    assert "ann@" not in exposed
 
 
 def test_every_endpoint_is_of_a_group(on_sqlite: Service) -> None:
