@@ -30,7 +30,7 @@ from newsletter.mail.compose import Composer
 from newsletter.mail.inbound import Envelope, Inbound
 from newsletter.mail.transport import RelayDown
 from newsletter.mail.worker import Worker
-from newsletter.models import ConsentEvent, Subscriber, Subscription
+from newsletter.models import AddressChange, ConsentEvent, Subscriber, Subscription
 from newsletter.models.outbox import Kind
 from newsletter.parts import parts
 from newsletter.services import lists, outbox
@@ -51,6 +51,7 @@ class Stage:
     together: int = 12  # readers that sign up before their mail is sent
     readers: list[Reader] = field(default_factory=list)
     _waiting: list[Reader] = field(default_factory=list)
+    _samples: dict[str, Mail] = field(default_factory=dict)
 
     def reader(self) -> Reader:
         """Somebody new, who has signed up and got the confirmation."""
@@ -74,7 +75,12 @@ class Stage:
         Inbound(self.app, settings, links).take(Envelope(mailto[1], reader.address, mail.encode()))
 
     def samples(self) -> dict[str, Mail]:
-        """A mail of each kind that the service sends."""
+        """A mail of each kind that the service sends, the same ones however often they are asked for."""
+        if not self._samples:
+            self._samples = self._new_samples()
+        return self._samples
+
+    def _new_samples(self) -> dict[str, Mail]:
         address = self.sign_up()
         samples: dict[str, Mail] = {}
         self._add_new("the confirmation", address, samples)
@@ -187,6 +193,19 @@ class Stage:
         with self.app.app_context():
             return db.session.scalar(
                 select(Subscription.state).where(Subscription.id == reader.subscription_id)
+            )
+
+    def stored(self) -> tuple[object, ...]:
+        """What no look may change: how much has happened, who has which address, and what became of changes
+        of it."""
+        with self.app.app_context():
+            return tuple(
+                tuple(db.session.execute(query).all())
+                for query in (
+                    select(func.count()).select_from(ConsentEvent),
+                    select(Subscriber.address, Subscriber.generation).order_by(Subscriber.id),
+                    select(AddressChange.made_at, AddressChange.stopped_at).order_by(AddressChange.id),
+                )
             )
 
     def departures(self, reader: Reader) -> int | None:

@@ -13,6 +13,8 @@ from newsletter.conformance.stage import Stage
 
 whole: Rules[Stage] = Rules("The whole")
 
+_WEBMAIL = "https://mail.example.com"
+
 
 @whole.rule("who leaves before their mail is sent gets none", "U12")
 def leaves_before_the_mail(stage: Stage) -> Iterator[str]:
@@ -43,13 +45,31 @@ def no_dead_link(stage: Stage) -> Iterator[str]:
 
 @whole.rule("opening every link of a mail changes nothing, whatever opens it", "U5 D7", "RFC 9110 §9.2.1")
 def every_link_opened(stage: Stage) -> Iterator[str]:
-    reader = stage.reader()
-    for link in _links(stage.mails_to(reader.address)[0]):
-        for method in ("HEAD", "GET", "OPTIONS"):
-            stage.asker.ask(method, _target(link))
-            if (state := stage.state(reader)) != "pending":
-                yield f"{method} of /{_target(link).split('/')[1]}/… made the subscription {state}"
-                return
+    mails = {"the confirmation of somebody new": stage.mails_to(stage.reader().address)[0]} | stage.samples()
+    for name, mail in mails.items():
+        for link in _links(mail):
+            for method in ("HEAD", "GET", "OPTIONS"):
+                before = stage.stored()
+                stage.asker.ask(method, _target(link))
+                if stage.stored() != before:
+                    yield f"{name}: {method} of /{_target(link).split('/')[1]}/… changed what is stored"
+                    break
+
+
+@whole.rule("every mail's own link takes one click, from webmail too", "U3 U17", "RFC 8058 §3.2")
+def every_one_click(stage: Stage) -> Iterator[str]:
+    samples = stage.samples()
+    for name, mail in samples.items():
+        reply = press(stage, _target(mail.unsubscribe_url or ""), clients.GMAIL, Origin=_WEBMAIL)
+        if reply.status != 200:
+            yield f"{name}: it is answered {reply.status}"
+        if reply.header("Access-Control-Allow-Origin") != "*":
+            yield f"{name}: a webmail's script may not read the answer"
+    change = samples.get("the change of address")
+    if change is not None and (link := change.door("new-address")) is not None:
+        button = _target(link).removesuffix("/stop")
+        if press(stage, button, clients.BROWSER).status == 200:
+            yield "the change of address: it was made after one click had stopped it"
 
 
 @whole.rule("no log holds a token or an address", "U15 A16")

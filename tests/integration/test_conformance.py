@@ -396,6 +396,26 @@ BROKEN: dict[str, tuple[Middleware, set[str]]] = {
         answering("200 OK", when=sent_to("POST")),
         {"gmail", "chunked", "any-body", "cross-origin", "damaged-token", "stays-away"},
     ),
+    "a GET takes a change of address back": (pressing(sent_to("GET", "not-me")), {"every-link-opened"}),
+    "one click stops no change of address": (
+        answering(
+            "200 OK",
+            when=lambda environ: (
+                sent_to("POST", "new-address")(environ) and environ["PATH_INFO"].endswith("/stop")
+            ),
+            headers={"Access-Control-Allow-Origin": "*"},
+        ),
+        {"every-one-click"},
+    ),
+    "webmail may not read what became of a change of address": (
+        answering(
+            "200 OK",
+            when=lambda environ: (
+                sent_to("POST", "new-address")(environ) and environ["PATH_INFO"].endswith("/stop")
+            ),
+        ),
+        {"every-one-click"},
+    ),
     "the confirm link is dead": (
         answering("404 Not Found", when=sent_to("GET", "confirm")),
         {
