@@ -121,6 +121,24 @@ def test_the_old_address_takes_back_what_was_made_and_what_was_made_after_it(ser
     assert service.rows("SELECT id FROM address_changes WHERE stopped_at IS NULL") == []
 
 
+@pytest.mark.parametrize(
+    ("reason", "state", "stays"), [("bounce", "confirmed", False), ("erased", "unsubscribed", True)]
+)
+def test_taking_a_change_back_lifts_what_the_press_disproves_and_nothing_else(
+    service: Service, reason: str, state: str, *, stays: bool
+) -> None:
+    service.confirmed(ANN)
+    ask(service)
+    service.client.post(new_path(service))
+    back = not_me_path(service)
+    writing(service, lambda session: suppress(session, service.settings, now(), ANN, reason=reason))
+
+    service.client.post(back)
+
+    assert service.states() == {ANN: state}
+    assert bool(service.counts()["suppressions"]) is stays
+
+
 def test_a_notice_reaches_the_old_address_even_where_the_change_is_quicker(service: Service) -> None:
     service.confirmed(ANN)
     service.sink.on_rcpt = lambda recipient: "451 later" if recipient == ANN else None
