@@ -24,7 +24,7 @@ from newsletter.services.subscribers import (
     SubscriberView,
 )
 from newsletter.services.suppress import reasons
-from tests.integration.test_changing_address import NEW, ask, new_path
+from tests.integration.test_changing_address import NEW, ask, new_path, not_me_path
 from tests.integration.test_own_page import ANN
 from tests.support.acting import BY_HAND, audited, everywhere, reading, the_list, writing
 from tests.support.people import Person, add_people
@@ -192,6 +192,19 @@ def test_who_is_kept_from_mail_is_kept_from_it_at_their_earlier_addresses_too(se
 
     found = reading(service, lambda session: reasons(session, service.settings, {ANN, NEW}))
     assert found == {ANN: "erased", NEW: "erased"}
+
+
+def test_an_address_that_a_change_was_taken_back_from_is_somebody_else_s(service: Service) -> None:
+    service.confirmed(ANN)
+    ask(service, NEW)
+    service.client.post(new_path(service))
+    service.client.post(not_me_path(service))
+    ann = UUID(str(service.one("SELECT id FROM subscriptions")))
+
+    erase(service, ann, suppress=True)
+
+    found = reading(service, lambda session: reasons(session, service.settings, {ANN, NEW}))
+    assert found == {ANN: "erased"}
 
 
 def test_an_operator_of_one_list_erases_nothing_of_another(service: Service) -> None:

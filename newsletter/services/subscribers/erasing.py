@@ -58,7 +58,7 @@ def erase(
         raise SubscriberGone
     removed = _remove(session, settings, now, subscriber_id, actor.sees, way)
     if suppress:
-        for identity in removed.addresses:
+        for identity in removed.identities:
             never_mail(session, settings, now, identity, reason=Reason.ERASED)
     for list_id, identifier, state in removed.held:
         audit.record(
@@ -83,30 +83,43 @@ def erase_oneself(
     removed = _remove(session, settings, now, subscriber_id, lambda _: True, way)
     complained = any(state is State.COMPLAINED for _, _, state in removed.held)
     reason = Reason.COMPLAINT if complained else Reason.LEFT
-    for identity in removed.addresses:
+    for identity in removed.identities:
         never_mail(session, settings, now, identity, reason=reason)
 
 
 @dataclass(frozen=True)
 class _Removed:
-    """Who it was, by all addresses, each under its identity; what went (each its list, its id, its state);
-    and whether nothing is left of them."""
+    """Who it was, by the addresses that were theirs; what went (each its list, its id, its state); and
+    whether nothing is left of them."""
 
-    addresses: dict[str, str]
+    identities: frozenset[str]
     held: list[tuple[UUID, UUID, State]]
     wholly: bool
 
 
-def _earlier_addresses(session: Session, subscriber_id: UUID) -> dict[str, str]:
-    """The addresses that a person had lately and that are nobody's now, by their identities."""
+@dataclass(frozen=True)
+class _Address:
+    """An address that stands in what is kept of a person. Where they have taken a change back, the new one
+    was never theirs."""
+
+    text: str
+    is_theirs: bool
+
+
+def _earlier_addresses(session: Session, subscriber_id: UUID) -> dict[str, _Address]:
+    """The addresses that a person's changes of the last days have led to, and that are nobody's now, by their
+    identities."""
     rows = session.execute(
-        select(_CHANGES).where(_CHANGES.c.subscriber_id == subscriber_id, _CHANGES.c.made_at.is_not(None))
-    )
-    had = {
-        identity: address
-        for row in rows
-        for identity, address in ((row.old_identity, row.old_address), (row.new_identity, row.new_address))
-    }
+        select(_CHANGES)
+        .where(_CHANGES.c.subscriber_id == subscriber_id, _CHANGES.c.made_at.is_not(None))
+        .order_by(_CHANGES.c.stopped_at.is_(None))  # an address that was theirs once is theirs
+    ).all()
+    had = {}
+    for row in rows:
+        is_theirs = row.stopped_at is None
+        had[row.new_identity] = _Address(row.new_address, is_theirs)
+        if is_theirs:
+            had[row.old_identity] = _Address(row.old_address, is_theirs=True)
     taken = session.scalars(select(_SUBSCRIBERS.c.identity).where(_SUBSCRIBERS.c.identity.in_(had)))
     return {identity: had[identity] for identity in had.keys() - set(taken)}
 
@@ -138,7 +151,8 @@ def _remove(
         if sees(row.list_id)
     ]
     ids = [identifier for _, identifier, _ in held]
-    addresses = {person.identity: person.address, **_earlier_addresses(session, person.id)}
+    addresses = {person.identity: _Address(person.address, is_theirs=True)}
+    addresses |= _earlier_addresses(session, person.id)
     evidence.forget(session, now, held, way=way)
     # Their mails go with them.
     session.execute(delete(_SUBSCRIPTIONS).where(_SUBSCRIPTIONS.c.id.in_(ids)))
@@ -149,8 +163,9 @@ def _remove(
     ).all()
     if gone:
         for identity, address in addresses.items():
-            traces.remove(session, settings, now, address, identity)
-    return _Removed(addresses, held, wholly=bool(gone))
+            traces.remove(session, settings, now, address.text, identity)
+    theirs = frozenset(identity for identity, address in addresses.items() if address.is_theirs)
+    return _Removed(theirs, held, wholly=bool(gone))
 
 
 _SUBSCRIBERS, _SUBSCRIPTIONS = table_of(Subscriber), table_of(Subscription)
