@@ -22,7 +22,7 @@ from newsletter.web.languages import speak_to_reader
 from newsletter.web.own_page import WAY, Answer
 from newsletter.web.scans import looked
 from newsletter.web.seeing import seen
-from newsletter.web.writer import ONE_CLICK_PATIENCE, Unavailable, writer
+from newsletter.web.writer import Unavailable, writer
 
 changing_address = Blueprint("changing_address", __name__)
 
@@ -106,7 +106,7 @@ def _stop(press: Press) -> None:
     """Stop a change: now, or, while the database is away, when it is back. Raises `Unavailable` where it can
     neither be done nor be kept."""
     try:
-        writer().run_within(ONE_CLICK_PATIENCE, self_service.stop_change, press)
+        writer().run_one_click(self_service.stop_change, press)
         _speak_as(press.change_id)
     except (Unavailable, SQLAlchemyError) as error:
         try:

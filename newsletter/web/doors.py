@@ -31,7 +31,7 @@ from newsletter.web.languages import speak_to
 from newsletter.web.pages import check_inbox, kept
 from newsletter.web.scans import looked
 from newsletter.web.seeing import seen
-from newsletter.web.writer import ONE_CLICK_PATIENCE, Unavailable, writer
+from newsletter.web.writer import Unavailable, writer
 
 doors = Blueprint("doors", __name__)
 
@@ -189,7 +189,7 @@ def _leave(leave: Leave) -> Found | None:
     """End the subscription: now, or, while the database is away, when it is back. Raises `Unavailable` where
     it can neither be done nor be kept."""
     try:
-        return writer().run_within(ONE_CLICK_PATIENCE, unsubscribe, leave)
+        return writer().run_one_click(unsubscribe, leave)
     except (Unavailable, SQLAlchemyError) as error:
         try:
             spooled.keep(parts().spool, leave)

@@ -37,7 +37,7 @@ _PATIENCE = 20.0  # seconds that a request waits for its turn
 # While an import is stored, nobody else can write to SQLite, and on PostgreSQL nobody of whom it brings the
 # address. That ends by itself, so it is waited for, as long as proxies commonly wait for us.
 _PATIENCE_WITH_IMPORTS = 60.0
-ONE_CLICK_PATIENCE = 4.0  # seconds that one click waits for the database before it is kept
+_ONE_CLICK_PATIENCE = 4.0  # seconds that one click waits for the database before it is kept
 _AWAY = 3.0  # seconds that a database which did not answer is not asked by who would rather not wait
 
 log = structlog.get_logger()
@@ -97,15 +97,15 @@ class Writer:
         result: Result = job.result
         return result
 
-    def run_within(self, seconds: float, use_case: UseCase[Item, Result], item: Item) -> Result:
-        """As `run`, but for who would rather not wait: raises `Unavailable` after `seconds`, and at once
+    def run_one_click(self, use_case: UseCase[Item, Result], item: Item) -> Result:
+        """As `run`, for what can be kept elsewhere: raises `Unavailable` after some seconds, and at once
         while the database is known to be away. What was asked may be done all the same."""
         _let_go()
         if self.is_away:
             raise Unavailable("the database did not answer a moment ago")
         asked = self._patient.submit(self.run, use_case, item)
         try:
-            return asked.result(timeout=seconds)
+            return asked.result(timeout=_ONE_CLICK_PATIENCE)
         except TimeoutError:
             asked.cancel()
             self._away_until = time.monotonic() + _AWAY

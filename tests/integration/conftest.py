@@ -11,7 +11,7 @@ from newsletter.conformance import asking
 from newsletter.domain import webhooks
 from newsletter.mail import transport
 from newsletter.services import figures
-from newsletter.web import doors, limiting, metrics, scans, writer
+from newsletter.web import limiting, metrics, scans, writer
 from newsletter.web.events import amazon
 from newsletter.work import posting
 
@@ -20,8 +20,9 @@ _LONG = 120.0  # seconds
 
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (doors, limiting, metrics, writer):
+    for module in (limiting, metrics, writer):
         monkeypatch.setattr(module, "_PATIENCE", _LONG)
+    monkeypatch.setattr(writer, "_ONE_CLICK_PATIENCE", _LONG)
     monkeypatch.setattr(writer, "_PATIENCE_WITH_IMPORTS", 2 * _LONG)
     monkeypatch.setattr(figures, "_PATIENCE", int(_LONG * 1000))
     for module in (amazon, asking):

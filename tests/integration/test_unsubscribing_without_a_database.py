@@ -21,7 +21,7 @@ from werkzeug.test import TestResponse
 
 from newsletter.database import rfc3339
 from newsletter.domain.ids import new_id
-from newsletter.web import doors, writer
+from newsletter.web import writer
 from tests.integration.test_changing_address import ask, new_path
 from tests.integration.test_own_page import ANN
 from tests.support.people import Person, add_people
@@ -74,7 +74,7 @@ def _link(service: Service, email: str = "ann@example.org") -> str:
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A database that is away is waited for only half a second, and then not asked again."""
     with monkeypatch.context() as hasty:
-        hasty.setattr(doors, "_PATIENCE", 0.5)
+        hasty.setattr(writer, "_ONE_CLICK_PATIENCE", 0.5)
         hasty.setattr(writer, "_AWAY", 600.0)
         yield
 
@@ -91,7 +91,7 @@ def test_the_database_is_not_waited_for_and_who_pressed_is_unsubscribed_when_it_
     with away(service), _hasty(monkeypatch):
         answer = _press(service, url)
         # From here on, whoever waited at all would wait for long.
-        monkeypatch.setattr(doors, "_PATIENCE", 600.0)
+        monkeypatch.setattr(writer, "_ONE_CLICK_PATIENCE", 600.0)
         began = time.monotonic()
         again = _press(service, url)
         took = time.monotonic() - began
