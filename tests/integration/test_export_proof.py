@@ -256,10 +256,10 @@ def _stalled(service: Service, *arguments: str, **more: Any) -> Iterator[subproc
 
 
 def _end_backend(service: Service) -> int:
-    """End whoever exports; how many there were."""
+    """End whoever exports, in the midst of a page or between two; how many there were."""
     return len(
         service.rows(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'COPY%' AND state = 'active'"
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'COPY%' AND state <> 'idle'"
         )
     )
 
