@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 from werkzeug.test import TestResponse
 
-from newsletter import create_app
+from newsletter import create_app, create_core
 from newsletter.cli import group, run
 from newsletter.database import rfc3339
 from newsletter.domain.links import Links
@@ -68,9 +69,15 @@ class Service:
     def close(self) -> None:
         """Give back what it holds of the database."""
         self.app.extensions["newsletter.scans"].add()
-        with self.app.app_context():
-            db.session.remove()
-            db.engine.dispose()
+        for app in (self.app, *([self._core] if "_core" in vars(self) else [])):
+            with app.app_context():
+                db.session.remove()
+                db.engine.dispose()
+
+    @cached_property
+    def _core(self) -> Flask:
+        """What commands run on: no pages."""
+        return create_core(Settings.from_environment(self.environ))
 
     @property
     def settings(self) -> Settings:
@@ -173,7 +180,7 @@ class Service:
         """Run `newsletter …` in this process, where nothing depends on its being one of its own."""
 
         def make() -> Flask:
-            return create_app(Settings.from_environment(self.environ | environ)) if environ else self.app
+            return create_core(Settings.from_environment(self.environ | environ)) if environ else self._core
 
         code, umask, handlers = 0, os.umask(0o022), logging.root.handlers[:]
         with CliRunner().isolation() as (out, err, _):
