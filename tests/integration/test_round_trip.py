@@ -190,6 +190,22 @@ def test_who_was_suppressed_after_an_archive_was_made_does_not_come_back_by_it(
     assert there.counts()["subscribers"] == 0
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_who_was_erased_does_not_come_back_by_an_archive_that_calls_them_so(
+    make_service: Callable[..., Service], kind: str
+) -> None:
+    there = make_service(kind)
+    there.confirmed("ann@example.org")
+    (line,) = _lines(_archive(there))
+    there.write("DELETE FROM subscribers")
+    _do(there, lambda s: suppress(s, there.settings, now(), "ann@example.org", reason="erased"))
+
+    done = imported(there, json.dumps(line | {"suppressed": "erased"}), statement=STATED)
+
+    assert done.report["skipped"] == {"suppressed": 1}
+    assert there.counts()["subscribers"] == 0
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [

@@ -95,7 +95,7 @@ class Storing:
 
     def _bar(self) -> None:
         """Find who is suppressed. An archive's own suppressed come back as they were, whichever of its lists
-        comes first: their mail is kept away all the same."""
+        comes first: their mail is kept away all the same. Of whom nothing is held here, they were erased."""
         for table in ("staged", "staged_digests"):
             self._run(
                 f"INSERT INTO barred SELECT d.line, x.reason FROM {table} d "  # noqa: S608
@@ -105,6 +105,7 @@ class Storing:
             self._run(
                 "DELETE FROM barred WHERE line IN (SELECT s.line FROM staged s JOIN barred b "
                 "ON b.line = s.line AND b.reason = s.suppressed "
+                "JOIN subscribers p ON p.identity = s.identity "
                 "WHERE s.line IN (SELECT line FROM staged_events))"
             )
 
