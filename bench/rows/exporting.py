@@ -23,14 +23,15 @@ _FIRST_BYTE = 1  # seconds
 # What the export selects; `_check_same` sees to it that it is.
 _TIME = """to_char(s.{0} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
 _SELECT = (
-    "SELECT replace(s.id::text, '-', ''), p.address, p.name, s.state, p.locale, s.source, "
+    "SELECT s.id, p.address, p.name, s.state, p.locale, s.source, "
     f"{_TIME.format('created_at')}, {_TIME.format('confirmed_at')}, {_TIME.format('unsubscribed_at')}, "
     "p.attributes::text FROM subscriptions s JOIN subscribers p ON p.id = s.subscriber_id "
     "WHERE s.list_id = (SELECT id FROM mailing_lists WHERE slug = '{slug}') AND s.state IN ('confirmed') "
     "ORDER BY s.id"
 )
 _SELECT_SQLITE = (
-    "SELECT s.id, p.address, p.name, s.state, p.locale, s.source, s.created_at, s.confirmed_at, "
+    "SELECT printf('%.8s-%.4s-%.4s-%.4s-%s', s.id, substr(s.id, 9), substr(s.id, 13), substr(s.id, 17), "
+    "substr(s.id, 21)), p.address, p.name, s.state, p.locale, s.source, s.created_at, s.confirmed_at, "
     "s.unsubscribed_at, p.attributes FROM subscriptions s JOIN subscribers p ON p.id = s.subscriber_id "
     "WHERE s.list_id = (SELECT id FROM mailing_lists) AND s.state IN ('confirmed') ORDER BY s.id"
 )

@@ -10,6 +10,7 @@ from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -61,6 +62,20 @@ def test_a11_formulas_are_defused_for_a_spreadsheet_and_nowhere_else(service: Se
     assert [row["name"] for row in safe] == [f"'{name}" for name in dangerous] + harmless
     assert [row["source"] for row in safe[:5]] == [f"'{name}" for name in dangerous[:5]]
     assert [row["name"] for row in raw] == [line["name"] for line in lines] == dangerous + harmless
+
+
+def test_an_id_is_written_with_its_hyphens_as_everywhere(service: Service, tmp_path: Path) -> None:
+    insert(service, _PEOPLE[:1])
+    written = {str(UUID(str(service.one("SELECT id FROM subscriptions"))))}
+    (tmp_path / "out").write_bytes(exported(service, format=Format.SQLITE))
+    with closing(sqlite3.connect(tmp_path / "out")) as made:
+        in_a_database = {row[0] for row in made.execute("SELECT id FROM subscribers")}
+    lines = [json.loads(exported(service, format=form)) for form in (Format.JSONL, Format.ARCHIVE)]
+
+    assert {row["id"] for row in _rows(exported(service))} == written
+    assert {line["id"] for line in lines} == in_a_database == written
+    (person_id,) = (row["subscriber_id"] for row in _rows(exported(service, columns=("subscriber_id",))))
+    assert person_id == str(UUID(person_id))
 
 
 def test_an_sqlite_file_holds_subscribers_and_what_it_is(service: Service, tmp_path: Path) -> None:

@@ -226,10 +226,13 @@ def test_who_signs_up_meanwhile_does_not_wait_for_the_turn_that_the_import_gave_
     assert service.statuses().count("queued") == 1
 
 
-def test_the_dates_and_ids_of_a_file_are_kept(service: Service) -> None:
+@pytest.mark.parametrize(
+    "written", ["018d5e88-3000-76bb-8478-6839cc7907c6", "018D5E88300076BB84786839CC7907C6"]
+)
+def test_the_dates_and_ids_of_a_file_are_kept(service: Service, written: str) -> None:
     file = (
         "id,email,name,state,locale,source,created_at,confirmed_at,unsubscribed_at,attributes\n"
-        "018d5e88-3000-76bb-8478-6839cc7907c6,ann@example.org,Ann,unsubscribed,de,form,2024-01-31,"
+        f"{written},ann@example.org,Ann,unsubscribed,de,form,2024-01-31,"
         "2024-02-01T08:00:00+01:00,2024-03-01 08:00:00 UTC,{}\n"
     )
     imported(service, file)

@@ -55,7 +55,7 @@ def _consents(session: Session, subscriptions: list[str]) -> defaultdict[str, li
     for row in _HISTORY.rows(session, subscriptions=[UUID(identifier) for identifier in subscriptions]):
         event = row._asdict()
         event["at"] = rfc3339(event["at"])
-        found[event.pop("subscription_id").hex].append(event)
+        found[str(event.pop("subscription_id"))].append(event)
     return found
 
 

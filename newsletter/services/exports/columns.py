@@ -28,12 +28,17 @@ class Column:
     kind: Kind
 
 
+_ID_PARTS = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
+
+
 def _same(name: str, expression: str, kind: Kind) -> Column:
     return Column(name, expression, expression, kind)
 
 
 def _id(name: str, column: str) -> Column:
-    return Column(name, f"replace({column}::text, '-', '')", column, Kind.PLAIN)
+    """With its hyphens, as everywhere; SQLite keeps 32 hexadecimal digits."""
+    parts = [f"substr({column}, {start}, {length})" for start, length in _ID_PARTS]
+    return Column(name, f"{column}::text", " || '-' || ".join(parts), Kind.PLAIN)
 
 
 def _time(name: str, column: str) -> Column:

@@ -123,7 +123,7 @@ class ExportRequest:
     def filters(self) -> dict[str, Any]:
         """What lets through, and how it is written, to be kept with the export."""
         chosen: dict[str, Any] = {
-            "lists": None if self.lists is None else sorted(list_id.hex for list_id in self.lists),
+            "lists": None if self.lists is None else sorted(map(str, self.lists)),
             "joined_from": self.joined_from and self.joined_from.isoformat(),
             "joined_until": self.joined_until and self.joined_until.isoformat(),
             "source": self.source,

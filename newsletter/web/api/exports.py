@@ -52,7 +52,7 @@ _EXAMPLE = {
 }
 _CSV = """\
 id,email,name,state,locale,source,created_at,confirmed_at,unsubscribed_at,attributes\r
-019b2f6e5c007d118a550f6f4bb3c003,ann@example.org,Ann,confirmed,en,form,2026-01-31T08:00:00.000000Z,\
+019b2f6e-5c00-7d11-8a55-0f6f4bb3c003,ann@example.org,Ann,confirmed,en,form,2026-01-31T08:00:00.000000Z,\
 2026-01-31T08:00:09.000000Z,,{}\r
 """
 _FILE = {"type": "string", "format": "binary"}

@@ -118,7 +118,7 @@ class Resource(Blueprint):
 
 
 class IdConverter(UUIDConverter):
-    """An id in a path: with the hyphens, or without, as exports write it."""
+    """An id in a path: with the hyphens, or without."""
 
     regex = "-?".join(f"[0-9A-Fa-f]{{{digits}}}" for digits in (8, 4, 4, 4, 12))
 
