@@ -1,17 +1,30 @@
 """The second factor of a log-in: six digits that change every half minute (RFC 6238), or a recovery code
-(checklist O5)."""
+(checklist O5).
+
+A secret is kept encrypted, under a key that is made of one of the service's: who reads the database alone
+makes no codes of it."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import re
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
+from uuid import UUID
 
 import pyotp
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+_PURPOSE = b"newsletter.second-factor.v1"
+_NONCE = 12  # bytes
+_PLAIN = 32  # letters of a secret
 _STEP = 30  # seconds
 _DRIFT = 1  # steps that a clock may be off
 _CODES = 10
@@ -26,6 +39,29 @@ def new_secret() -> str:
 def address_of(secret: str, *, account: str, issuer: str) -> str:
     """What the QR code holds."""
     return pyotp.TOTP(secret).provisioning_uri(name=account, issuer_name=issuer)
+
+
+def seal(secret: str, keys: Sequence[str], operator_id: UUID) -> str:
+    """A secret as it is kept: under the newest of `keys`, the last one, and of use to this operator alone."""
+    nonce = secrets.token_bytes(_NONCE)
+    sealed = AESGCM(_made_of(keys[-1])).encrypt(nonce, base64.b32decode(secret), operator_id.bytes)
+    return base64.urlsafe_b64encode(nonce + sealed).decode()
+
+
+def unseal(kept: str, keys: Sequence[str], operator_id: UUID) -> str | None:
+    """A secret that was kept; None where none of `keys` opens it. Older versions kept it as it is."""
+    if len(kept) == _PLAIN:
+        return kept
+    sealed = base64.urlsafe_b64decode(kept)
+    for key in reversed(keys):
+        with suppress(InvalidTag):
+            opened = AESGCM(_made_of(key)).decrypt(sealed[:_NONCE], sealed[_NONCE:], operator_id.bytes)
+            return base64.b32encode(opened).decode()
+    return None
+
+
+def _made_of(key: str) -> bytes:
+    return HKDF(SHA256(), length=32, salt=None, info=_PURPOSE).derive(key.encode())
 
 
 def step_of(secret: str, typed: str, now: datetime, *, after: int | None) -> int | None:

@@ -25,6 +25,7 @@ class Operator(Base):
     password_hash: Mapped[str | None] = mapped_column(String(200))
     # What the link of their invitation carries: a fresh one for each invitation, none once it was accepted.
     invitation: Mapped[str | None] = mapped_column(String(32))
+    # Encrypted, and as long as the column: see newsletter.domain.second_factor.
     totp_secret: Mapped[str | None] = mapped_column(String(64))
     # The last stretch of 30 seconds whose code was used: a code counts once.
     totp_step: Mapped[int | None] = mapped_column(BigInteger)

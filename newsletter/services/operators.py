@@ -20,6 +20,7 @@ from newsletter.domain.roles import SCOPES, Role
 from newsletter.models import Operator, OperatorList, OperatorSession
 from newsletter.services import audit
 from newsletter.services.access import Actor
+from newsletter.settings import Settings
 
 
 class OperatorError(Exception):
@@ -36,7 +37,7 @@ class OperatorView:
     lists: frozenset[UUID] | None
     password_hash: str | None
     stamp: str  # of the invitation that is open; empty where none is
-    totp_secret: str | None
+    totp_secret: str | None  # sealed: see newsletter.domain.second_factor
     totp_step: int | None
     recovery_codes: tuple[str, ...]
     created_at: datetime
@@ -217,10 +218,16 @@ def keep_hash(session: Session, operator_id: UUID, hashed: str) -> None:
 
 
 def switch_on_second_factor(
-    session: Session, now: datetime, actor: Actor, operator: OperatorView, secret: str, step: int
+    session: Session,
+    settings: Settings,
+    now: datetime,
+    actor: Actor,
+    operator: OperatorView,
+    secret: str,
+    step: int,
 ) -> list[str]:
     """Ask for a code from the next log-in on; returns fresh recovery codes, to be shown once."""
-    _set(session, operator.id, totp_secret=secret, totp_step=step)
+    _keep_secret(session, settings, operator, secret, step)
     audit.record(session, now, actor, "operator.second_factor_on", subject=operator.address)
     return new_recovery_codes(session, now, actor, operator)
 
@@ -239,8 +246,15 @@ def new_recovery_codes(session: Session, now: datetime, actor: Actor, operator: 
     return codes
 
 
+def _keep_secret(
+    session: Session, settings: Settings, operator: OperatorView, secret: str, step: int
+) -> None:
+    sealed = second_factor.seal(secret, settings.secret_keys, operator.id)
+    _set(session, operator.id, totp_secret=sealed, totp_step=step)
+
+
 def use_second_factor(
-    session: Session, now: datetime, actor: Actor, operator: OperatorView, typed: str
+    session: Session, settings: Settings, now: datetime, actor: Actor, operator: OperatorView, typed: str
 ) -> bool:
     """Whether `typed` is the code of now, or a recovery code that is left; either counts once. The operator's
     row is locked, so that two requests cannot both use it."""
@@ -248,9 +262,12 @@ def use_second_factor(
     fresh = find(session, operator.id)
     if fresh is None or fresh.totp_secret is None:
         return False
-    step = second_factor.step_of(fresh.totp_secret, typed, now, after=fresh.totp_step)
-    if step is not None:
-        _set(session, fresh.id, totp_step=step)
+    keys = (*settings.retired_keys, *settings.secret_keys)
+    secret = second_factor.unseal(fresh.totp_secret, keys, fresh.id)
+    step = second_factor.step_of(secret, typed, now, after=fresh.totp_step) if secret is not None else None
+    if secret is not None and step is not None:
+        # Each log-in seals it anew, under the newest key.
+        _keep_secret(session, settings, fresh, secret, step)
         return True
     left = second_factor.without(fresh.recovery_codes, typed)
     if left is None:

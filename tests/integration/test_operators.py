@@ -176,6 +176,45 @@ def test_o5_the_second_factor_is_asked_for_and_counts_once(service: Service) -> 
     assert second.post("/operator/login/code", code=code).status_code == 401
 
 
+def test_the_secret_of_a_second_factor_is_encrypted_under_the_newest_key_of_each_log_in(
+    service: Service,
+) -> None:
+    secret, codes = Console.of(service, "ann@example.org").switch_on_second_factor()
+    kept = [service.one("SELECT totp_secret FROM operators")]
+    rotated, forgotten = (_with_keys(service, keys) for keys in (f"{'k' * 40},{'n' * 40}", "n" * 40))
+
+    assert _second_step(forgotten, _next_code(service, secret)) == 401  # by the old key, which is lost
+    assert _second_step(forgotten, codes[0]) == 303
+    assert _second_step(rotated, _next_code(service, secret)) == 303
+    kept.append(service.one("SELECT totp_secret FROM operators"))
+    assert _second_step(forgotten, _next_code(service, secret)) == 303
+    assert len({secret, *kept}) == 3
+
+
+def test_a_second_factor_that_was_kept_as_it_is_counts_and_is_encrypted_then(service: Service) -> None:
+    secret, _ = Console.of(service, "ann@example.org").switch_on_second_factor()
+    service.write("UPDATE operators SET totp_secret = :secret", secret=secret)
+
+    assert _second_step(service, _next_code(service, secret)) == 303
+    assert secret not in service.one("SELECT totp_secret FROM operators")
+
+
+def _with_keys(service: Service, keys: str) -> Service:
+    return Service(service.environ | {"NEWSLETTER_SECRET_KEYS": keys}, service.sink)
+
+
+def _next_code(service: Service, secret: str) -> str:
+    """A code that was not used yet."""
+    service.write("UPDATE operators SET totp_step = NULL")
+    return pyotp.TOTP(secret).now()
+
+
+def _second_step(service: Service, code: str) -> int:
+    console = Console(service)
+    console.log_in("ann@example.org", PASSWORD)
+    return console.post("/operator/login/code", code=code).status_code
+
+
 def test_o5_each_recovery_code_counts_once(service: Service) -> None:
     _, codes = Console.of(service, "ann@example.org").switch_on_second_factor()
     assert len(set(codes)) == 10

@@ -98,7 +98,9 @@ def switch_on_second_factor() -> BaseResponse | str | tuple[str, int]:
         ), 422
     database = db.session()
     with write_transaction(database):
-        codes = operators.switch_on_second_factor(database, now, actor(), me(), secret, step)
+        codes = operators.switch_on_second_factor(
+            database, parts().settings, now, actor(), me(), secret, step
+        )
     session.pop("secret")
     return render_template("operator/recovery_codes.html", codes=codes)
 

@@ -75,7 +75,9 @@ def take_code() -> BaseResponse | tuple[str, int]:
     count_attempt(database, now, found.address)
     acting = found.actor(network(request.remote_addr))
     with write_transaction(database):
-        is_right = operators.use_second_factor(database, now, acting, found, request.form.get("code", ""))
+        is_right = operators.use_second_factor(
+            database, parts().settings, now, acting, found, request.form.get("code", "")
+        )
         if not is_right:
             logins.note_wrong_code(database, now, acting, found)
     if not is_right:
