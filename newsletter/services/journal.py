@@ -94,19 +94,6 @@ def _count(session: Session, entries: list[Entry]) -> None:
     )
 
 
-def states(session: Session, list_id: UUID) -> dict[State, int]:
-    """How many subscriptions a list has in each state, as far as the journal is numbered."""
-    found: Counter[State] = Counter()
-    for before, after, times in session.execute(
-        select(_TALLIES.c.before, _TALLIES.c.after, _TALLIES.c.number).where(_TALLIES.c.list_id == list_id)
-    ):
-        if before:
-            found[State(before)] -= times
-        if after:
-            found[State(after)] += times
-    return {state: found[state] for state in State}
-
-
 _EVENTS, _JOURNAL, _TALLIES = table_of(ConsentEvent), table_of(Journal), table_of(Tally)
 _IS_FRESH = text("seq IS NULL")
 _ANY_FRESH = Query(select(_EVENTS.c.id).where(_IS_FRESH).limit(1))

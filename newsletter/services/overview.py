@@ -4,7 +4,7 @@ a million subscribers is read in a moment."""
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
@@ -48,10 +48,11 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Growth:
-    """How a list grew over a span, stretch by stretch, and over all of it."""
+    """How a list grew over a span, stretch by stretch, and over all of it. `states` is how it stands now."""
 
     span: Span
     stretches: tuple[Stretch, ...]
+    states: Mapping[State, int]
 
     @property
     def sign_ups(self) -> int:
@@ -95,24 +96,10 @@ class _Moved:
         self.imported += number * (kind == Event.IMPORT and came)
 
 
-def growth(session: Session, list_id: UUID, now: datetime, span: Span) -> Growth:
-    """The last 30 days, 12 weeks or 12 months of a list, today's included, as far as the journal is
+def growth(session: Session, list_ids: Collection[UUID], now: datetime, span: Span) -> dict[UUID, Growth]:
+    """The last 30 days, 12 weeks or 12 months of each list, today's included, as far as the journal is
     counted."""
     days = list(_beginnings(now.astimezone(UTC).date(), span))
-    return growth_of(session, [list_id], span, days)[list_id]
-
-
-def growth_of_many(
-    session: Session, list_ids: Collection[UUID], now: datetime, span: Span
-) -> dict[UUID, Growth]:
-    """The same of many lists at once."""
-    return growth_of(session, list_ids, span, list(_beginnings(now.astimezone(UTC).date(), span)))
-
-
-def growth_of(
-    session: Session, list_ids: Collection[UUID], span: Span, days: list[date]
-) -> dict[UUID, Growth]:
-    """The stretches that begin on `days`, of each list."""
     moved: dict[tuple[UUID, str], _Moved] = defaultdict(_Moved)
     # Months are added up by the database. A week is no part of a date's text, so its days come one by one.
     part: ColumnElement[str] = func.substr(_TALLIES.c.day, 1, 7 if span is Span.MONTHS else 10)
@@ -120,13 +107,15 @@ def growth_of(
     for row in _sums(session, list_ids, part, _TALLIES.c.day >= days[0].isoformat()):
         start = max((name for name in starts if name <= row.part), default=starts[0])
         moved[row.list_id, start].add(row.kind, row.before, row.after, int(row.number))
-    standing = {list_id: states[State.CONFIRMED] for list_id, states in states_of(session, list_ids).items()}
     return {
         list_id: Growth(
             span,
-            tuple(_stretches(standing[list_id], [(day, moved[list_id, _name(day, span)]) for day in days])),
+            tuple(
+                _stretches(states[State.CONFIRMED], [(day, moved[list_id, _name(day, span)]) for day in days])
+            ),
+            states,
         )
-        for list_id in list_ids
+        for list_id, states in states_of(session, list_ids).items()
     }
 
 

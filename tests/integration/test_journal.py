@@ -12,7 +12,7 @@ from newsletter.database import write_transaction
 from newsletter.domain.lifecycle import State
 from newsletter.extensions import db
 from newsletter.paths import MIGRATIONS
-from newsletter.services import journal, lists
+from newsletter.services import journal, lists, overview
 from tests.support.service import Service, path
 
 EVERYTHING = "SELECT seq, kind, before, after FROM consent_events ORDER BY seq"
@@ -41,7 +41,7 @@ def test_the_counts_are_those_of_the_subscriptions_themselves(service: Service) 
     with service.app.app_context():
         mailing_list = lists.find(db.session(), "daily")
         assert mailing_list is not None
-        counted = journal.states(db.session(), mailing_list.id)
+        counted = overview.states_of(db.session(), [mailing_list.id])[mailing_list.id]
         assert {state.value: number for state, number in counted.items() if number} == lists.counts(
             db.session(), mailing_list.id
         )
@@ -81,7 +81,8 @@ def test_who_is_forgotten_before_they_were_numbered_leaves_the_counts_right(serv
     with service.app.app_context():
         mailing_list = lists.find(db.session(), "daily")
         assert mailing_list is not None
-        assert journal.states(db.session(), mailing_list.id) == dict.fromkeys(State, 0)
+        counted = overview.states_of(db.session(), [mailing_list.id])[mailing_list.id]
+    assert counted == dict.fromkeys(State, 0)
 
 
 def test_who_is_forgotten_while_they_are_numbered_is_waited_for_by_nobody(

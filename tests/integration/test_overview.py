@@ -19,7 +19,7 @@ NOON = datetime(2026, 5, 14, 12, tzinfo=UTC)  # a Thursday
 def grown(service: Service, span: Span) -> Growth:
     service.work()
     daily = the_list(service).id
-    return reading(service, lambda session: overview.growth(session, daily, NOON, span))
+    return reading(service, lambda session: overview.growth(session, [daily], NOON, span)[daily])
 
 
 def test_days_tell_who_came_and_who_went(service: Service) -> None:
@@ -88,11 +88,8 @@ def test_many_lists_are_read_at_once(service: Service) -> None:
     service.work()
     daily, sport = the_list(service).id, the_list(service, "sport").id
 
-    growth = reading(
-        service, lambda session: overview.growth_of_many(session, [daily, sport], NOON, Span.DAYS)
-    )
-    states = reading(service, lambda session: overview.states_of(session, [daily, sport]))
+    growth = reading(service, lambda session: overview.growth(session, [daily, sport], NOON, Span.DAYS))
 
     assert (growth[daily].net, growth[sport].net, growth[sport].sign_ups) == (1, 0, 1)
-    assert states[daily][State.CONFIRMED] == 1
-    assert states[sport] == dict.fromkeys(State, 0) | {State.PENDING: 1}
+    assert growth[daily].states[State.CONFIRMED] == 1
+    assert growth[sport].states == dict.fromkeys(State, 0) | {State.PENDING: 1}

@@ -16,7 +16,7 @@ from newsletter.domain.languages import LANGUAGES
 from newsletter.domain.lifecycle import State
 from newsletter.domain.roles import Scope
 from newsletter.extensions import db
-from newsletter.services import audit, journal, lists
+from newsletter.services import audit, lists, overview
 from newsletter.services.lists import ListError, ListView
 from newsletter.web.api.access import actor, list_or_404
 from newsletter.web.api.creating import Made, create
@@ -158,7 +158,7 @@ def _add(session: Session, now: datetime, settings: dict[str, Any]) -> Made:
 def get_list(slug: str) -> dict[str, Any]:
     """Show a list, and how many subscriptions it has in each state"""
     found = list_or_404(slug)
-    counts = journal.states(db.session(), found.id)
+    counts = overview.states_of(db.session(), [found.id])[found.id]
     return _shown(found) | {"subscriptions": {state.value: number for state, number in counts.items()}}
 
 

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from flask import render_template, request
 from markupsafe import Markup
 
-from newsletter.domain.lifecycle import State
 from newsletter.domain.roles import Scope
 from newsletter.extensions import db
 from newsletter.services import overview, scans
@@ -26,8 +25,6 @@ class Line:
     """One list among others: how it stands, and how the last 30 days went."""
 
     list: ListView
-    confirmed: int
-    pending: int
     growth: Growth
     spark: Markup
 
@@ -38,17 +35,9 @@ def home() -> str:
     """All lists that the operator sees."""
     session = db.session()
     seen = my_lists()
-    ids = [found.id for found in seen]
-    growth = overview.growth_of_many(session, ids, datetime.now(UTC), Span.DAYS) if ids else {}
-    states = overview.states_of(session, ids) if ids else {}
+    growths = overview.growth(session, [found.id for found in seen], datetime.now(UTC), Span.DAYS)
     lines = [
-        Line(
-            found,
-            states[found.id][State.CONFIRMED],
-            states[found.id][State.PENDING],
-            growth[found.id],
-            spark([stretch.confirmed for stretch in growth[found.id].stretches]),
-        )
+        Line(found, growths[found.id], spark([part.confirmed for part in growths[found.id].stretches]))
         for found in seen
     ]
     ledger = scans.ledger(session, datetime.now(UTC))
@@ -62,12 +51,11 @@ def show_list(slug: str) -> str:
     mailing_list = list_or_404(slug)
     span = Span(request.args["span"]) if request.args.get("span") in list(Span) else Span.DAYS
     session = db.session()
-    growth = overview.growth(session, mailing_list.id, datetime.now(UTC), span)
+    growth = overview.growth(session, [mailing_list.id], datetime.now(UTC), span)[mailing_list.id]
     return render_template(
         "operator/list.html",
         list=mailing_list,
         growth=growth,
-        states=overview.states_of(session, [mailing_list.id])[mailing_list.id],
         charts=charts_of(growth),
         span=span,
         spans=_SPANS,
