@@ -134,6 +134,10 @@ def test_axe_finds_nothing_by_day_and_by_night(
 
     def look() -> None:
         assert page.evaluate("document.documentElement.scrollWidth") <= size[0], page.url
+        if page.url.startswith(url + LIST):
+            box = page.get_by_role("heading", level=2, name="Daily News", exact=True).bounding_box()
+            assert box, page.url
+            assert box["height"] > 10, f"{page.url} does not show which list it is of"
         found.extend(found_by_axe(page))
 
     enter(page, service, url)
