@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from newsletter.domain import scanners
 from newsletter.domain.ids import new_id
+from newsletter.domain.roles import Role
 from newsletter.domain.scanners import Delay, Door
 from newsletter.extensions import db
 from newsletter.services import scans
@@ -225,3 +226,15 @@ def test_the_console_says_it_in_plain_words(service: Service) -> None:
     _add(service)
     page = console.get("/operator/").text
     assert "1 false unsubscribe, and 1 false change of address." in page
+
+
+def test_who_sees_one_list_is_told_nothing_of_the_mails_of_all(service: Service) -> None:
+    service.sign_up()
+    service.client.get(path(service.mail_to()[-1].link("confirm")), headers={"User-Agent": "curl/8"})
+    _add(service)
+    pages = [
+        Console.of(service, f"{slug}@example.org", role=Role.VIEWER, slugs=slugs).get("/operator/").text
+        for slug, slugs in (("all", None), ("daily", ["daily"]))
+    ]
+
+    assert ["Who looks at links" in page for page in pages] == [True, False]

@@ -14,7 +14,7 @@ from newsletter.services import overview, scans
 from newsletter.services.lists import ListView
 from newsletter.services.overview import Growth, Span, Stretch
 from newsletter.web.operator import words
-from newsletter.web.operator.access import list_or_404, my_lists, needs, operator
+from newsletter.web.operator.access import actor, list_or_404, my_lists, needs, operator
 from newsletter.web.operator.charts import Chart, Series, bar_chart, line_chart, spark
 
 _SPANS = {Span.DAYS: "30 days", Span.WEEKS: "12 weeks", Span.MONTHS: "12 months"}
@@ -40,7 +40,8 @@ def home() -> str:
         Line(found, growths[found.id], spark([part.confirmed for part in growths[found.id].stretches]))
         for found in seen
     ]
-    ledger = scans.ledger(session, datetime.now(UTC))
+    # It tells of the mails of all lists together.
+    ledger = scans.ledger(session, datetime.now(UTC)) if actor().lists is None else None
     return render_template("operator/home.html", lines=lines, ledger=ledger, days=scans.DAYS, words=words)
 
 
