@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -13,21 +12,9 @@ from newsletter.database import write_transaction
 from newsletter.extensions import db
 from newsletter.services import lists, notify, webhook_log, webhooks
 from newsletter.services.webhooks import WebhookError
-from tests.support.receiver import Receiver, answer, ok, receiving
+from tests.support.receiver import Receiver, answer, ok
 from tests.support.service import Service, now
 from tests.support.webhooks import add, disable, doing, hurry, statuses, stored
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def service(request: pytest.FixtureRequest, make_service: Callable[..., Service]) -> Service:
-    """One whose webhooks may lead to this machine."""
-    return make_service(request.param, NEWSLETTER_WEBHOOKS_TO_PRIVATE="on")
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with receiving() as receiver:
-        yield receiver
 
 
 def test_while_a_secret_is_rotated_either_verifies(service: Service, receiver: Receiver) -> None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler
 from uuid import uuid4
-
-import pytest
 
 from newsletter.domain.lifecycle import Event, State
 from newsletter.extensions import db
@@ -19,18 +17,6 @@ from newsletter.work.errands import run_once
 from tests.support.receiver import Receiver, answer, ok, receiving
 from tests.support.service import Service, eventually, now, path
 from tests.support.webhooks import add, hurry, statuses, stored, view
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def service(request: pytest.FixtureRequest, make_service: Callable[..., Service]) -> Service:
-    """One whose webhooks may lead to this machine."""
-    return make_service(request.param, NEWSLETTER_WEBHOOKS_TO_PRIVATE="on")
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with receiving() as receiver:
-        yield receiver
 
 
 def test_each_event_is_told_once_and_signed(service: Service, receiver: Receiver) -> None:

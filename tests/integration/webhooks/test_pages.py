@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -12,24 +12,12 @@ import pytest
 
 from newsletter.domain.roles import Role
 from tests.support.operators import Console
-from tests.support.receiver import Receiver, answer, ok, receiving
+from tests.support.receiver import Receiver, answer, ok
 from tests.support.service import MADE, Service, environment
 from tests.support.smtp import Sink
 from tests.support.webhooks import add, hurry, statuses, view
 
 PAGES = "/operator/lists/daily/webhooks"
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def service(request: pytest.FixtureRequest, make_service: Callable[..., Service]) -> Service:
-    """One whose webhooks may lead to this machine."""
-    return make_service(request.param, NEWSLETTER_WEBHOOKS_TO_PRIVATE="on")
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with receiving() as receiver:
-        yield receiver
 
 
 @pytest.fixture
