@@ -93,3 +93,9 @@ def _by_field(messages: Mapping[str, Any]) -> dict[str, str]:
     for of_a_location in messages.values():
         add("", of_a_location)
     return {("body" if name == "_schema" else name): what for name, what in found.items()}
+
+
+def sentence(error: Exception) -> str:
+    """What an error says, as a sentence for whoever asked."""
+    said = str(error)
+    return f"{said[:1].upper()}{said[1:]}" + ("" if said.endswith((".", "!", "?")) else ".")

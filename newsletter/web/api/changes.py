@@ -13,8 +13,8 @@ from newsletter.extensions import db
 from newsletter.services.changes import AheadOfJournal, ndjson
 from newsletter.web.api.access import list_or_404
 from newsletter.web.api.resource import Resource
-from newsletter.web.api.schemas import Fields, Moment, choice, paused, state, told
-from newsletter.web.problems import Problem
+from newsletter.web.api.schemas import AboutAPerson, AboutASubscription, Fields, Moment, choice, state, told
+from newsletter.web.problems import Problem, sentence
 
 resource = Resource("changes", "What happened to the subscriptions of a list, in order and complete.")
 
@@ -41,18 +41,8 @@ class From(Fields):
     )
 
 
-class Held(Schema):
+class Held(AboutAPerson, AboutASubscription):
     """What is held of a subscriber now."""
-
-    email = fields.String(required=True)
-    name = fields.String(required=True, allow_none=True)
-    locale = fields.String(required=True)
-    source = fields.String(required=True)
-    created_at = Moment(required=True)
-    confirmed_at = Moment(required=True, allow_none=True)
-    unsubscribed_at = Moment(required=True, allow_none=True)
-    paused_until = paused()
-    attributes = fields.Dict(required=True)
 
 
 class Change(Schema):
@@ -82,11 +72,6 @@ def get_changes(begin: dict[str, Any], slug: str) -> Response:
     try:
         lines = ndjson(db.engine, mailing_list.id, begin["since"], limit=begin["limit"])
     except AheadOfJournal as error:
-        told_so = str(error)
-        raise Problem(
-            422,
-            "ahead_of_journal",
-            f"{told_so[:1].upper()}{told_so[1:]}.",
-            errors={"since": "Is past the end."},
-        ) from error
+        wrong = {"since": "Is past the end."}
+        raise Problem(422, "ahead_of_journal", sentence(error), errors=wrong) from error
     return Response(lines, content_type="application/x-ndjson")

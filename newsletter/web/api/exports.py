@@ -31,7 +31,7 @@ from newsletter.web.api.access import actor, list_or_404
 from newsletter.web.api.paging import Paged, page, page_of, read_cursor
 from newsletter.web.api.resource import Resource, nothing_there, whereabouts
 from newsletter.web.api.schemas import Fields, Moment, address, choice, line, state, told
-from newsletter.web.problems import Problem, api_problem
+from newsletter.web.problems import Problem, api_problem, sentence
 
 resource = Resource("exports", "Subscribers out, with a proof.")
 
@@ -219,8 +219,7 @@ def get_manifest(export_id: UUID) -> Any:
 
 @resource.errorhandler(ExportError)
 def _refuse(error: ExportError) -> Response:
-    text = str(error)
-    return api_problem(Problem(422, "invalid", f"{text[:1].upper()}{text[1:]}."))
+    return api_problem(Problem(422, "invalid", sentence(error)))
 
 
 def _found(export_id: UUID) -> ExportView:

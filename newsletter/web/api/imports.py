@@ -37,7 +37,7 @@ from newsletter.web.api.import_schemas import (
 )
 from newsletter.web.api.paging import Paged, page, page_of, read_cursor
 from newsletter.web.api.resource import Resource, nothing_there, whereabouts
-from newsletter.web.problems import Problem, api_problem
+from newsletter.web.problems import Problem, api_problem, sentence
 
 resource = Resource("imports", "Subscribers in, from a file.")
 
@@ -172,8 +172,7 @@ def get_refusals(asked: dict[str, Any], import_id: UUID) -> Any:
 
 @resource.errorhandler(ImportFault)
 def _refuse(error: ImportFault) -> Response:
-    text = str(error)
-    return api_problem(Problem(422, "invalid", f"{text[:1].upper()}{text[1:]}."))
+    return api_problem(Problem(422, "invalid", sentence(error)))
 
 
 def _file(filename: str) -> tuple[str, Iterable[bytes]]:

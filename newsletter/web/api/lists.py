@@ -22,7 +22,7 @@ from newsletter.web.api.access import actor, list_or_404
 from newsletter.web.api.creating import Made, create
 from newsletter.web.api.resource import Resource, whereabouts
 from newsletter.web.api.schemas import Fields, Moment, address, choice, line, told
-from newsletter.web.problems import Problem, api_problem
+from newsletter.web.problems import Problem, api_problem, sentence
 
 resource = Resource("lists", "What people subscribe to.")
 
@@ -184,8 +184,7 @@ def edit_list(changes: dict[str, Any], slug: str) -> dict[str, Any]:
 
 @resource.errorhandler(ListError)
 def _refuse(error: ListError) -> Response:
-    text = str(error)
-    return api_problem(Problem(422, "invalid", f"{text[:1].upper()}{text[1:]}."))
+    return api_problem(Problem(422, "invalid", sentence(error)))
 
 
 def _shown(found: ListView) -> dict[str, Any]:

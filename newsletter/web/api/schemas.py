@@ -20,12 +20,6 @@ class Moment(fields.DateTime):
         return None if value is None else rfc3339(value)
 
 
-def paused() -> Moment:
-    """Until when a subscription is paused."""
-    meaning = "They want no mail before then, though they are confirmed. One that is past means nothing."
-    return Moment(required=True, allow_none=True, **told(meaning))
-
-
 class Fields(Schema):
     """What a caller sends: unknown fields are refused by their name, and so is what no database could
     keep."""
@@ -92,6 +86,29 @@ def told(description: str, **more: Any) -> dict[str, Any]:
 def address(**more: Any) -> fields.String:
     """The whole address of a thing."""
     return fields.String(**({"metadata": {"format": "uri"}} | more))
+
+
+class AboutAPerson(Schema):
+    """What is kept of a person, the same on every list."""
+
+    email = fields.String(required=True)
+    name = fields.String(required=True, allow_none=True)
+    locale = fields.String(required=True)
+    attributes = fields.Dict(required=True)
+
+
+class AboutASubscription(Schema):
+    """How and when somebody came to a list, and left it."""
+
+    source = fields.String(required=True, **told("By which way they came first."))
+    created_at = Moment(required=True)
+    confirmed_at = Moment(required=True, allow_none=True)
+    unsubscribed_at = Moment(required=True, allow_none=True)
+    paused_until = Moment(
+        required=True,
+        allow_none=True,
+        **told("They want no mail before then, though they are confirmed. One that is past means nothing."),
+    )
 
 
 class ProblemSchema(Schema):

@@ -19,7 +19,7 @@ from newsletter.services.people import Person
 from newsletter.services.subscribers import CannotSuppress, SubscriberGone
 from newsletter.web.api.access import actor
 from newsletter.web.api.resource import Resource, nothing_there, whereabouts
-from newsletter.web.api.schemas import Fields, Moment, address, paused, state, told
+from newsletter.web.api.schemas import AboutAPerson, AboutASubscription, Fields, Moment, address, state, told
 from newsletter.web.problems import Problem, api_problem
 
 resource = Resource("subscribers", "People, whatever lists they are on.")
@@ -65,28 +65,19 @@ class Erasure(Fields):
     )
 
 
-class OnAList(Schema):
+class OnAList(AboutASubscription):
     """How a person stands with one list."""
 
     id = fields.UUID(required=True)
     list = fields.String(required=True, **told("The list's slug."))
     state = state(required=True)
-    source = fields.String(required=True)
-    created_at = Moment(required=True)
-    confirmed_at = Moment(required=True, allow_none=True)
-    unsubscribed_at = Moment(required=True, allow_none=True)
-    paused_until = paused()
     self = address(required=True)
 
 
-class Subscriber(Schema):
+class Subscriber(AboutAPerson):
     """A person, with the subscriptions that the token may see."""
 
     id = fields.UUID(required=True)
-    email = fields.String(required=True)
-    name = fields.String(required=True, allow_none=True)
-    locale = fields.String(required=True)
-    attributes = fields.Dict(required=True)
     created_at = Moment(required=True)
     subscriptions = fields.List(fields.Nested(OnAList), required=True)
     self = address(required=True)

@@ -28,8 +28,18 @@ from newsletter.web.api.access import actor, list_or_404
 from newsletter.web.api.creating import Made, create
 from newsletter.web.api.paging import Paged, following, page_of, read_cursor
 from newsletter.web.api.resource import Resource, nothing_there, whereabouts
-from newsletter.web.api.schemas import Fields, Moment, address, choice, line, paused, state, told
-from newsletter.web.problems import Problem, api_problem
+from newsletter.web.api.schemas import (
+    AboutAPerson,
+    AboutASubscription,
+    Fields,
+    Moment,
+    address,
+    choice,
+    line,
+    state,
+    told,
+)
+from newsletter.web.problems import Problem, api_problem, sentence
 from newsletter.web.seeing import seen
 
 resource = Resource("subscriptions", "Who stands how with a list.")
@@ -103,20 +113,11 @@ class NewSubscription(Profile):
     )
 
 
-class Subscription(Schema):
+class Subscription(AboutAPerson, AboutASubscription):
     """How somebody stands with a list."""
 
     id = fields.UUID(required=True)
-    email = fields.String(required=True)
-    name = fields.String(required=True, allow_none=True)
-    locale = fields.String(required=True)
-    attributes = fields.Dict(required=True)
     state = state(required=True)
-    source = fields.String(required=True, **told("By which way they came first."))
-    created_at = Moment(required=True)
-    confirmed_at = Moment(required=True, allow_none=True)
-    unsubscribed_at = Moment(required=True, allow_none=True)
-    paused_until = paused()
     self = address(required=True)
 
 
@@ -241,8 +242,7 @@ def _not_added(error: CannotAdd) -> Response:
 
 @resource.errorhandler(ProfileError)
 def _not_kept(error: ProfileError) -> Response:
-    text = str(error)
-    return api_problem(Problem(422, "invalid", f"{text[:1].upper()}{text[1:]}."))
+    return api_problem(Problem(422, "invalid", sentence(error)))
 
 
 @resource.errorhandler(SubscriberGone)

@@ -18,8 +18,8 @@ from newsletter.services.operators import OperatorError, OperatorView
 from newsletter.services.tokens import TokenError
 from newsletter.web.errors import NoSuchList
 from newsletter.web.operator.access import actor, needs, operator
-from newsletter.web.operator.console import sentence
 from newsletter.web.operator.deeds import ask_once_more, is_confirmed
+from newsletter.web.problems import sentence
 
 _PAGE = 50
 _LONGEST_LIFE = 3650  # days

@@ -81,9 +81,3 @@ def state_or_none(text: str | None) -> State | None:
 def field(name: str) -> str:
     """A field of the form, trimmed, with the line ends that everybody else has."""
     return "\n".join(request.form.get(name, "").splitlines()).strip()
-
-
-def sentence(error: Exception) -> str:
-    """What an error says, as a sentence on a page."""
-    said = str(error)
-    return f"{said[:1].upper()}{said[1:]}" + ("" if said.endswith((".", "!", "?")) else ".")

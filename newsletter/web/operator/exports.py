@@ -30,7 +30,8 @@ from newsletter.services.exports.columns import ALL
 from newsletter.services.lists import ListView
 from newsletter.web.operator import words
 from newsletter.web.operator.access import actor, list_or_404, needs, operator
-from newsletter.web.operator.console import Answer, deed, field, id_or_none, sentence
+from newsletter.web.operator.console import Answer, deed, field, id_or_none
+from newsletter.web.problems import sentence
 
 _A_PAGE = 20
 _WITH_COLUMNS = (Format.CSV, Format.JSONL, Format.SQLITE)

@@ -40,7 +40,8 @@ from newsletter.services.lists import ListView
 from newsletter.services.outbox import waiting_asks
 from newsletter.web.operator import words
 from newsletter.web.operator.access import actor, list_or_404, needs, operator
-from newsletter.web.operator.console import Answer, deed, field, go_on, id_or_none, sentence, take_larger
+from newsletter.web.operator.console import Answer, deed, field, go_on, id_or_none, take_larger
+from newsletter.web.problems import sentence
 
 _A_PAGE = 20
 _SHOWN = 20  # refused rows on the page; the file has them all

@@ -13,7 +13,8 @@ from newsletter.parts import parts
 from newsletter.services import audit, lists
 from newsletter.services.lists import ListError, ListView
 from newsletter.web.operator.access import actor, list_or_404, needs, operator
-from newsletter.web.operator.console import Answer, deed, field, go_on, sentence
+from newsletter.web.operator.console import Answer, deed, field, go_on
+from newsletter.web.problems import sentence
 
 _WORDS = ("name", "headline", "invitation", "sender", "locale", "welcome")
 _LINES = ("sites", "return_urls")

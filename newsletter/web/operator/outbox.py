@@ -14,7 +14,8 @@ from newsletter.services import alarms, outbox_log
 from newsletter.services.outbox_log import CannotRetry
 from newsletter.web.operator import words
 from newsletter.web.operator.access import actor, list_or_404, needs, operator
-from newsletter.web.operator.console import deed, go_on, sentence
+from newsletter.web.operator.console import deed, go_on
+from newsletter.web.problems import sentence
 
 
 @operator.get("/lists/<slug>/outbox")

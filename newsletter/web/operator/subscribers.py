@@ -34,11 +34,11 @@ from newsletter.web.operator.console import (
     field,
     go_on,
     id_or_none,
-    sentence,
     state_or_none,
     subscriber_or_404,
 )
 from newsletter.web.operator.deeds import ask_once_more, is_confirmed
+from newsletter.web.problems import sentence
 from newsletter.web.seeing import seen
 
 _A_PAGE = 50
