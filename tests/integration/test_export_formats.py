@@ -47,8 +47,8 @@ def test_o10_other_tools_get_the_file_that_they_take(service: Service, form: For
 
 
 def test_a11_formulas_are_defused_for_a_spreadsheet_and_nowhere_else(service: Service) -> None:
-    dangerous = ["=1+1", "+1", "-1", "@sum", '="a","b"', "\ttab", "\rcr"]
-    harmless = ["1=1", " =1", "'=1", "a\t", "b\rc", "d\ne", "ａ＝", ""]
+    dangerous = ["=1+1", "+1", "-1", "@sum", '="a","b"', "'=1", "''-1", "＝1", "\ttab", "\rcr", "\nlf"]
+    harmless = ["1=1", " =1", "'", "'a", "a\t", "b\rc", "d\ne", "ａ＝", ""]
     insert(
         service,
         [

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
+from newsletter.domain.formulas import STARTS
 from newsletter.queries import driver_cursor
 from newsletter.services.exports.columns import Column, Kind
 from newsletter.services.exports.request import ExportRequest
@@ -25,7 +26,7 @@ CHUNK = 64 * 1024  # bytes: handing over row by row is several times slower
 ROWS = 2000  # of a batch, where rows come one by one
 _AT_ONCE = 5000  # rows
 _WRITTEN = (Kind.WORD, Kind.TEXT)
-_FORMULAS = "(61, 43, 45, 64, 9, 13)"  # = + - @ TAB CR
+_FORMULAS = f"({', '.join(str(ord(start)) for start in STARTS)})"
 
 
 class Piece(NamedTuple):
@@ -103,7 +104,7 @@ def _postgresql_cell(column: Column, *, safe: bool) -> str:
     value = column.postgresql
     if not safe or column.kind not in _WRITTEN:
         return value
-    return f"CASE WHEN ascii({value}) IN {_FORMULAS} THEN '''' || {value} ELSE {value} END"
+    return f"CASE WHEN ascii(ltrim({value}, '''')) IN {_FORMULAS} THEN '''' || {value} ELSE {value} END"
 
 
 def _sqlite_cell(column: Column, *, safe: bool, alone: bool) -> str:
@@ -118,7 +119,7 @@ def _sqlite_cell(column: Column, *, safe: bool, alone: bool) -> str:
         must += rf" OR {value} = '\.'"
     quoted, bare = f"""replace({value}, '"', '""')""", value
     if safe and column.kind in _WRITTEN:
-        defused = f"CASE WHEN unicode({value}) IN {_FORMULAS} THEN '''' ELSE '' END"
+        defused = f"CASE WHEN unicode(ltrim({value}, '''')) IN {_FORMULAS} THEN '''' ELSE '' END"
         quoted, bare = f"{defused} || {quoted}", f"{defused} || {bare}"
     return f"""CASE WHEN {value} IS NULL THEN '' WHEN {must} THEN '"' || {quoted} || '"' ELSE {bare} END"""
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from newsletter.database import rfc3339
 from newsletter.domain.addresses import AddressError
+from newsletter.domain.formulas import bare
 from newsletter.domain.ids import ids_in_order, milliseconds
 from newsletter.domain.languages import known
 from newsletter.domain.lifecycle import State
@@ -30,7 +31,6 @@ from newsletter.services.importing.options import ATTRIBUTE, Field, Options
 from newsletter.services.importing.reading import Bad, Row, excerpt
 
 _as_json = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode
-_FORMULAS = ("'=", "'+", "'-", "'@", "'\t", "'\r")
 _YES = frozenset({"true", "yes", "1", "on"})
 _NO = frozenset({"false", "no", "0", "off"})
 _RARE = frozenset({
@@ -202,7 +202,7 @@ class Check:
 
     def _bare(self, value: str) -> str:
         """A text without the apostrophe that our exports put before what looks like a formula."""
-        return value[1:] if self._safe and value.startswith(_FORMULAS) else value
+        return bare(value) if self._safe else value
 
     def _name(self, cells: Sequence[Any]) -> str | None:
         whole, first, last = self._named

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as BaseResponse
 
+from newsletter.domain.formulas import defused
 from newsletter.domain.languages import LANGUAGES
 from newsletter.domain.roles import Scope
 from newsletter.extensions import db
@@ -245,11 +246,6 @@ def _refused(engine: Engine, import_id: UUID) -> Iterator[str]:
     with Session(engine) as session:
         while rows := refusals(session, import_id, after, 1000):
             page = io.StringIO()
-            csv.writer(page).writerows([row.line, _defused(row.reason), _defused(row.text)] for row in rows)
+            csv.writer(page).writerows([row.line, defused(row.reason), defused(row.text)] for row in rows)
             yield page.getvalue()
             after = rows[-1].line
-
-
-def _defused(cell: str) -> str:
-    """A text that no spreadsheet takes for a formula (checklist A11)."""
-    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
