@@ -233,6 +233,22 @@ def test_the_apostrophe_of_a_safe_export_goes_where_the_operator_says_that_it_is
     assert service.rows(NAMES) == [("=1+1",), ("'Bob",)]
 
 
+@pytest.mark.parametrize(
+    "file",
+    [
+        "email,subscribed\nann@example.org,\nbob@example.org,1\n",
+        '{"email":"ann@example.org","subscribed":null}\n{"email":"bob@example.org","subscribed":true}\n',
+    ],
+    ids=["csv", "jsonl"],
+)
+def test_nobody_is_subscribed_whom_nothing_says_to_be(service: Service, file: str) -> None:
+    import_id = started(service, file, statement=STATED)
+    service.work()
+
+    assert service.states() == {"bob@example.org": "confirmed"}
+    assert "neither true nor false" in next(iter(reasons(service, import_id).values()))
+
+
 def test_json_of_wrong_types_is_refused_row_by_row(service: Service) -> None:
     lines = [
         '{"email": "good@example.org", "attributes": {"n": 1}}',

@@ -232,11 +232,15 @@ class Check:
         if unsubscribed:
             return State.UNSUBSCRIBED
         place = self._place(Field.SUBSCRIBED)
-        word = str(cells[place]).strip().lower() if place is not None else ""
+        if place is None:
+            return None
+        value = cells[place]
+        word = "" if value is None else str(value).strip().lower()
         if word in _NO:
             return State.UNSUBSCRIBED
-        if word and word not in _YES:
-            raise Refused(f"{word[:40]!r} is neither true nor false")
+        if word not in _YES:
+            # Many a tool leaves the cell of who is not subscribed empty.
+            raise Refused(f"{word[:40]!r} is neither true nor false: nothing says who is subscribed")
         return None
 
     def _moment(
