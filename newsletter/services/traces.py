@@ -5,6 +5,7 @@ person."""
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from datetime import datetime
 from string import ascii_lowercase, ascii_uppercase
@@ -101,7 +102,7 @@ def _encoded(address: str) -> set[bytes]:
 def _is_in_file(session: Session, import_id: UUID, address: str) -> bool:
     """Whether a file that waits to be imported names the address."""
     needles = _encoded(address)
-    overlap = max(map(len, needles))
+    overlap = max(map(len, needles)) + _CONTEXT
     number, end = 0, b""
     while True:
         data = session.scalar(
@@ -110,9 +111,22 @@ def _is_in_file(session: Session, import_id: UUID, address: str) -> bool:
         if data is None:
             return False
         text = end + bytes(data).lower()
-        if any(needle in text for needle in needles):
+        if any(_stands_alone(needle, text) for needle in needles):
             return True
         number, end = number + 1, text[-overlap:]
+
+
+def _stands_alone(needle: bytes, text: bytes) -> bool:
+    """Whether a text holds an address that is no part of a longer one."""
+    place = text.find(needle)
+    while place >= 0:
+        end = place + len(needle)
+        around = (text[max(0, place - _CONTEXT) : place], text[end : end + _CONTEXT])
+        before, after = (part.replace(b"\0", b"") for part in around)  # UTF-16 has one beside each letter
+        if not (_BEGINS_BEFORE.search(before) or _GOES_ON.match(after)):
+            return True
+        place = text.find(needle, place + 1)
+    return False
 
 
 def _json(text: str) -> str:
@@ -133,6 +147,9 @@ def _units(character: str) -> list[int]:
     return [pairs[place] << 8 | pairs[place + 1] for place in range(0, len(pairs), 2)]
 
 
+_CONTEXT = 4  # bytes
+_BEGINS_BEFORE = re.compile(rb"(?<!\\)[a-z0-9._%+-]\Z")  # but after a backslash JSON writes a line break so
+_GOES_ON = re.compile(rb"[a-z0-9-]|\.[a-z0-9]")
 _FORMS: tuple[Literal["NFC"], Literal["NFD"]] = ("NFC", "NFD")
 _ASCII_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 # Files that nobody has started yet. One that is started is stored within minutes, and its file goes then.

@@ -19,6 +19,7 @@ from newsletter.services import subscribers, tokens
 from newsletter.services.access import COMMAND_LINE
 from tests.support.acting import everywhere, the_list, writing
 from tests.support.api import caller
+from tests.support.importing import found, uploaded
 from tests.support.people import Person, add_people
 from tests.support.service import Service, now
 
@@ -123,3 +124,27 @@ def test_a_dead_letter_goes_however_its_text_is_encoded(
     _erase(on_sqlite, "änn=smith@example.org")
 
     assert len(list(folder.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("row", "stays"),
+    [
+        ("bob@example.org", False),
+        ("Bob@Example.Org;x", False),
+        ("<bob@example.org>.", False),
+        ("jim.bob@example.org", True),
+        ("jimbob@example.org", True),
+        ("bob@example.org.uk", True),
+        ("jimbob@example.org\nbob@example.org", False),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_file_that_waits_is_removed_for_the_address_itself_and_for_no_longer_one(
+    on_sqlite: Service, row: str, stays: bool, encoding: str
+) -> None:
+    add_people(on_sqlite, [Person("bob@example.org")])
+    import_id = uploaded(on_sqlite, f"email\n{row}\n".encode(encoding))
+
+    _erase(on_sqlite, "bob@example.org")
+
+    assert found(on_sqlite, import_id).state == (ImportState.UPLOADED if stays else ImportState.CANCELLED)
