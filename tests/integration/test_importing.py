@@ -107,6 +107,23 @@ def test_complaints_of_a_file_are_suppressed_from_then_on(service: Service) -> N
     }
 
 
+def test_a_complaint_of_a_file_ends_what_the_person_has_on_other_lists(service: Service) -> None:
+    add_list(service, "sport")
+    for email in ("ann@example.org", "bob@example.org"):
+        service.confirmed(email, "sport")
+
+    imported(service, HEADER + "ann@example.org,,complained\nbob@example.org,,unsubscribed\n")
+
+    on_sport = (
+        "SELECT p.address, s.state FROM subscriptions s JOIN subscribers p ON p.id = s.subscriber_id "
+        "JOIN mailing_lists l ON l.id = s.list_id WHERE l.slug = 'sport' ORDER BY p.address"
+    )
+    assert service.rows(on_sport) == [("ann@example.org", "complained"), ("bob@example.org", "confirmed")]
+    assert service.rows("SELECT before, after, way FROM consent_events WHERE kind = 'complain'") == [
+        ("confirmed", "complained", "import")
+    ]
+
+
 def test_names_and_attributes_of_who_is_known_are_filled_in_where_they_are_empty(service: Service) -> None:
     imported(service, 'email,attributes\nann@example.org,"{""city"":""Ulm""}"\nbob@example.org,\n')
     service.write("UPDATE subscribers SET name = 'Bob' WHERE address = 'bob@example.org'")

@@ -125,6 +125,7 @@ class Storing:
         self._tell_others()
         if self._terms.all_lists:
             self._suppress()
+            self._complain_elsewhere()
         return self._ask() if self._terms.ask_per_hour else 0
 
     def tell(self) -> dict[str, Any]:
@@ -337,6 +338,26 @@ class Storing:
             f"SET reason = excluded.reason WHERE suppressions.reason IN ({_LIFTABLE}) "
             f"AND excluded.reason NOT IN ({_LIFTABLE})"
         )
+
+    def _complain_elsewhere(self) -> None:
+        """A complaint ends all that the person holds, as one that comes by mail does: exports of their other
+        lists would hand them out. An archive tells of each of its lists itself."""
+        told = "AND s.line NOT IN (SELECT line FROM staged_events) " if self._staging.with_history else ""
+        held = (
+            "FROM staged s JOIN known k ON k.line = s.line "
+            "JOIN subscriptions x ON x.subscriber_id = k.person "
+            f"WHERE s.state = 'complained' AND x.list_id <> {self._list} AND x.state <> 'complained' {told}"
+        )
+        self._run(
+            f"UPDATE outbox SET status = 'cancelled' WHERE {IS_OPEN} AND subscription_id IN "  # noqa: S608
+            f"(SELECT x.id {held})"
+        )
+        self._run(
+            "INSERT INTO consent_events (list_id, subscription_id, kind, before, after, at, way) "
+            f"SELECT x.list_id, x.id, 'complain', x.state, 'complained', {self._now}, 'import' {held}"
+            "ORDER BY x.id"
+        )
+        self._run(f"UPDATE subscriptions SET state = 'complained' WHERE id IN (SELECT x.id {held})")  # noqa: S608
 
     def _ask(self) -> int:
         """Put a confirmation into the outbox for each new pending subscription, so many an hour, after those
