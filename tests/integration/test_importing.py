@@ -107,6 +107,17 @@ def test_complaints_of_a_file_are_suppressed_from_then_on(service: Service) -> N
     }
 
 
+def test_whom_a_file_calls_suppressed_gets_nothing_unless_a_history_tells_how_they_stood(
+    service: Service,
+) -> None:
+    file = "email,state,suppressed\nann@example.org,confirmed,yes\nbob@example.org,confirmed,no\n"
+
+    imported(service, file, statement=STATED, mapping={"suppressed": "suppressed"})
+
+    assert service.states() == {"ann@example.org": "unsubscribed", "bob@example.org": "confirmed"}
+    assert service.rows("SELECT reason FROM suppressions") == [("import",)]
+
+
 def test_a_complaint_of_a_file_ends_what_the_person_has_on_other_lists(service: Service) -> None:
     add_list(service, "sport")
     for email in ("ann@example.org", "bob@example.org"):

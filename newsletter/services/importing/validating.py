@@ -154,6 +154,9 @@ class Check:
             wanted, confirmed = State.PENDING, None
         if suppressed and not self._all_lists and wanted in (State.PENDING, State.CONFIRMED):
             raise Refused("it is suppressed, which only somebody who sees every list can bring in")
+        if suppressed and past is None and wanted in (State.PENDING, State.CONFIRMED):
+            # Nothing but its history brings such a subscription back as it was.
+            wanted, confirmed, demoted = State.UNSUBSCRIBED, None, False
         identity = address.identity
         hashed = identity.encode()
         digest, *older = [hmac.digest(key, hashed, "sha256").hex() for key in self._keys]
