@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import re
+import unicodedata
 from collections.abc import Sequence
 from datetime import timedelta
 
 LIFE = timedelta(minutes=15)
 ATTEMPTS = 5  # in any stretch of LIFE, for one address and list
-_SEPARATORS = re.compile(r"[\s-]+")
 
 
 def code_for(message_id: str, key: str) -> str:
@@ -24,8 +23,9 @@ def code_for(message_id: str, key: str) -> str:
 
 
 def is_code_of(message_id: str, keys: Sequence[str], typed: str) -> bool:
-    """Whether `typed` is the code of that mail under one of `keys`, however it is spaced."""
-    digits = _SEPARATORS.sub("", typed)
+    """Whether `typed` is the code of that mail under one of `keys`, however it is spaced, and in whichever
+    digits the visitor's keyboard has."""
+    digits = "".join(str(unicodedata.decimal(sign, "")) for sign in typed)
     return any(hmac.compare_digest(code_for(message_id, key).encode(), digits.encode()) for key in keys)
 
 

@@ -24,7 +24,7 @@ from newsletter.domain.lifecycle import State
 from newsletter.models import MailingList, OutboxMessage, Subscriber, Subscription
 from newsletter.models.outbox import Kind
 from newsletter.queries import Query, among
-from newsletter.services import lists
+from newsletter.services import lists, outbox
 from newsletter.services.confirm import Answer, Press, confirm
 from newsletter.services.counting import DatabaseStorage
 from newsletter.services.evidence import Seen
@@ -127,6 +127,7 @@ def _mails(session: Session, now: datetime, entries: Sequence[Code]) -> dict[tup
     return {
         (row.identity, row.list_id): _Mail(row.message_id, row.subscription_id, row.generation)
         for row in rows  # oldest first: the newest stays
+        if outbox.is_for(row.idempotency_key, row.subscription_id, row.generation)
     }
 
 
@@ -145,6 +146,7 @@ _CONFIRMATIONS = Query(
         _SUBSCRIPTIONS.c.id.label("subscription_id"),
         _SUBSCRIPTIONS.c.generation,
         _OUTBOX.c.message_id,
+        _OUTBOX.c.idempotency_key,
     )
     .join(_SUBSCRIPTIONS, _SUBSCRIPTIONS.c.subscriber_id == _SUBSCRIBERS.c.id)
     .join(_OUTBOX, _OUTBOX.c.subscription_id == _SUBSCRIPTIONS.c.id)

@@ -90,6 +90,11 @@ def single_row(
     return row | {"idempotency_key": f"{kind}:{subscription_id}:{generation}"}
 
 
+def is_for(key: str, subscription_id: UUID, generation: int) -> bool:
+    """Whether a mail with this idempotency key is for sign-up number `generation` of a subscription."""
+    return f":{subscription_id}:{generation}:" in f"{key}:"
+
+
 def last_ask(session: Session, list_id: UUID) -> datetime | None:
     """When the last confirmation is due that imports into a list still put off."""
     due: datetime | None = session.scalar(

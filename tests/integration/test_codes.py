@@ -50,11 +50,19 @@ def test_the_code_of_the_mail_confirms(service: Service) -> None:
     assert service.one("SELECT way FROM consent_events WHERE kind = 'confirm'") == "code"
 
 
-@pytest.mark.parametrize("typed", ["{0}{1}", " {0} {1} ", "{0}-{1}"])
+@pytest.mark.parametrize("typed", ["{0}{1}", " {0} {1} ", "{0}-{1}", "\N{RIGHT-TO-LEFT MARK}{0}{1}"])
 def test_a_code_may_be_typed_with_and_without_a_gap(on_sqlite: Service, typed: str) -> None:
     on_sqlite.sign_up()
 
     assert enter(on_sqlite, typed.format(*code_in_mail(on_sqlite).split())).status_code == 200
+
+
+@pytest.mark.parametrize("zero", ["\N{ARABIC-INDIC DIGIT ZERO}", "\N{DEVANAGARI DIGIT ZERO}"])
+def test_a_code_may_be_typed_in_the_digits_of_the_language(on_sqlite: Service, zero: str) -> None:
+    on_sqlite.sign_up()
+    own = {ord("0") + number: ord(zero) + number for number in range(10)}
+
+    assert enter(on_sqlite, code_in_mail(on_sqlite).translate(own)).status_code == 200
 
 
 def test_after_five_wrong_codes_even_the_right_one_is_none(service: Service) -> None:
@@ -121,6 +129,22 @@ def test_a_code_is_bound_to_its_sign_up(service: Service) -> None:
     }  # fmt: skip
 
 
+def test_d6_a_code_from_before_leaving_is_none_where_no_newer_mail_may_be_sent(service: Service) -> None:
+    """The budget of the address is used up: the sign-up after leaving causes no mail."""
+    for _ in range(4):
+        service.sign_up()
+        service.send_mail()
+        service.age(days=2)
+    service.sign_up()
+    code, mail = code_in_mail(service), service.mail_to()[-1]
+    service.client.post(mail.link("unsubscribe").removeprefix("https://news.example"))
+    service.sign_up()
+
+    assert service.statuses() == ["sent"] * 5
+    assert enter(service, code).status_code == 422
+    assert service.states() == {"ann@example.org": "pending"}
+
+
 def test_law_5_the_answers_are_the_same_for_every_address(service: Service) -> None:
     service.confirmed("confirmed@example.org")
     service.sign_up("pending@example.org")
@@ -156,6 +180,17 @@ def test_what_is_no_code_gets_a_clear_answer(on_sqlite: Service, typed: str) -> 
     assert answer.json is not None
     assert answer.json["errors"]["code"]
     assert on_sqlite.states() == {"ann@example.org": "pending"}
+
+
+def test_half_a_character_is_no_code(on_sqlite: Service) -> None:
+    """JSON can name what no text can hold."""
+    answer = on_sqlite.client.post(
+        "/lists/daily/code",
+        data=r'{"email": "ann@example.org", "code": "\ud800"}',
+        content_type="application/json",
+    )
+
+    assert answer.status_code == 422
 
 
 def test_an_unknown_list_has_no_codes(on_sqlite: Service) -> None:
