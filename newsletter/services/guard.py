@@ -49,12 +49,13 @@ class Answer(Enum):
 @dataclass(frozen=True)
 class Verdict:
     """The answer; in how many `seconds` it would be another by itself; how high the surge is (0 is calm);
-    and whether a pressed button would do as the further step."""
+    whether a pressed button would do as the further step; and whether a proof was spent for it."""
 
     answer: Answer
     seconds: int = 0
     level: int = 0
     may_press: bool = True
+    spent: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,11 @@ class Proof:
     level: int
     seconds: int
     asked: bool = False
+
+    @property
+    def key(self) -> str:
+        """The count of its uses."""
+        return _spent(self).key_for(self.id)
 
 
 @dataclass(frozen=True)
@@ -123,7 +129,7 @@ class Guard:
 
     def once_only(self, attempt: Attempt) -> set[str]:
         """Those among them that no two may count at the same time."""
-        return {_spent(attempt.proof).key_for(attempt.proof.id)} if attempt.proof is not None else set()
+        return {attempt.proof.key} if attempt.proof is not None else set()
 
     def judge(self, attempt: Attempt) -> Verdict:
         """Count the attempt and say what becomes of it. What fell into the trap is told that it was taken,
@@ -157,8 +163,10 @@ class Guard:
             return Verdict(Answer.WAIT, self._seconds(beyond), level)
         over = [(item, names) for item, names, number in hits if number > item.amount]
         too_fast = attempt.form is not None and attempt.form.too_fast
-        if not (over or too_fast or level) or self._solved(attempt.proof, level):
+        if not (over or too_fast or level):
             return Verdict(Answer.TAKE, level=level)
+        if self._solved(attempt.proof, level):
+            return Verdict(Answer.TAKE, level=level, spent=True)
         if attempt.pressed and self._press(near, level):
             return Verdict(Answer.TAKE, level=level)
         seconds = self._seconds(over) if over else self._left(self._surge) if level else QUICKEST.seconds
@@ -183,6 +191,10 @@ class Guard:
         grew by one step is not asked again."""
         if proof is None or proof.level < level - 1:
             return False
+        return self.spend(proof)
+
+    def spend(self, proof: Proof) -> bool:
+        """Use a proof; whether this was the first time."""
         return self._hit(_spent(proof), proof.id) == 1
 
     def _press(self, near: Sequence[str], level: int) -> bool:

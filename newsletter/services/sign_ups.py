@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from newsletter.domain.addresses import Address, mailbox_of
-from newsletter.domain.forms import FormToken
+from newsletter.domain.forms import QUICKEST, FormToken
 from newsletter.domain.languages import choose
 from newsletter.services.counting import DatabaseStorage
 from newsletter.services.evidence import Seen
@@ -48,7 +48,10 @@ def judge_all(
     sign_ups: Sequence[SignUp],
     known: dict[str, ListView],
 ) -> list[Verdict]:
-    """The verdict on each sign-up: what was judged before, else by the counts of the database."""
+    """The verdict on each sign-up: what was judged before, else by the counts of the database.
+
+    A proof that was spent elsewhere is spent here, too: Redis may forget, or be away.
+    """
     if settings.signup_limit is None:
         return [Verdict(Answer.TAKE)] * len(sign_ups)
     judge = Guard(settings, counts, now)
@@ -59,12 +62,21 @@ def judge_all(
         for sign_up in sign_ups
     ]
     made = [tried for tried in attempts if tried is not None]
-    counts.hold({key for tried in made for key in judge.once_only(tried)})
+    spent = [one.proof.key for one in sign_ups if one.proof and one.verdict and one.verdict.spent]
+    counts.hold({*spent, *(key for tried in made for key in judge.once_only(tried))})
     counts.load({key for tried in made for key in judge.keys(tried)})
     return [
-        judge.judge(tried) if tried is not None else sign_up.verdict or Verdict(Answer.TAKE)
+        judge.judge(tried) if tried is not None else _judged(judge, sign_up)
         for sign_up, tried in zip(sign_ups, attempts, strict=True)
     ]
+
+
+def _judged(judge: Guard, sign_up: SignUp) -> Verdict:
+    """The verdict of before, unless it rests on a proof that has been used."""
+    verdict = sign_up.verdict or Verdict(Answer.TAKE)
+    if verdict.spent and sign_up.proof is not None and not judge.spend(sign_up.proof):
+        return Verdict(Answer.STEP, QUICKEST.seconds, verdict.level)
+    return verdict
 
 
 def attempt(settings: Settings, sign_up: SignUp, mailing_list: ListView) -> Attempt:

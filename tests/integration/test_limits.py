@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from werkzeug.test import TestResponse
 
+from newsletter.web import limiting
+from tests.support import redis
+from tests.support.altcha import solved
+from tests.support.postgres import free_port
 from tests.support.service import Service
+from tests.support.visitors import fresh_address
 
 
 def limited_by(
@@ -122,6 +129,56 @@ def test_a_redis_that_is_away_loses_no_sign_up_and_no_limit(make_service: Callab
 
     assert _statuses(service, 3) == [200, 200, 429]
     assert service.counts()["subscribers"] == 2
+
+
+def test_a_redis_that_never_answers_is_waited_for_once(
+    make_service: Callable[..., Service], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limiting, "_PATIENCE", 0.1)
+    monkeypatch.setattr(limiting, "_AWAY", 3600.0)
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        url = f"redis://127.0.0.1:{deaf.getsockname()[1]}/0"
+        service = make_service("sqlite", NEWSLETTER_SIGNUP_LIMIT="2/hour", NEWSLETTER_REDIS_URL=url)
+
+        assert _statuses(service, 3) == [200, 200, 429]
+        assert service.client.get("/lists/daily/challenge").status_code == 200
+        deaf.setblocking(False)
+        deaf.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            deaf.accept()
+
+
+def test_a6_a_solution_that_redis_has_forgotten_counts_no_second_time(
+    make_service: Callable[..., Service], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may restart empty, or be away when the solution comes first or when it comes again."""
+    monkeypatch.setattr(limiting, "_AWAY", 0.0)
+    port = free_port()
+    service = make_service(
+        "sqlite", NEWSLETTER_SIGNUP_LIMIT="1/hour", NEWSLETTER_REDIS_URL=f"redis://127.0.0.1:{port}/0"
+    )
+
+    def sign_up(**fields: str) -> TestResponse:
+        fields = {"email": fresh_address()} | fields
+        return service.client.post("/lists/daily/subscriptions", json=fields)
+
+    def let_in() -> str:
+        """Whoever comes first is taken, the next by a solution; gives that."""
+        assert sign_up().status_code == 202
+        asked = sign_up()
+        assert asked.json is not None
+        solution = solved(asked.json["challenge"])
+        assert sign_up(altcha=solution).status_code == 202
+        return solution
+
+    with redis.running(port):
+        by_redis = let_in()
+    by_the_database = let_in()
+    assert sign_up(altcha=by_redis).status_code == 429
+    with redis.running(port):
+        let_in()
+        assert sign_up(altcha=by_redis).status_code == 429
+        assert sign_up(altcha=by_the_database).status_code == 429
 
 
 def test_a2_a_wider_network_has_a_limit_of_its_own(limited: Service) -> None:
