@@ -51,16 +51,21 @@ class NewsletterSignup extends HTMLElement {
   #told; // the answer to GET /lists/SLUG/form
   #since; // when it came
   #box;
+  #busy; // a form is on its way
 
   connectedCallback() {
-    if (this.#stale) this.#refresh();
+    this.#renew();
   }
 
   attributeChangedCallback(name, before, after) {
     this.#stale ||= before !== after;
-    // "Check your inbox" stays until somebody wants the form again.
-    const keeps = name !== "list" && this.#box?.querySelector("[part=message]");
-    if (this.#stale && this.isConnected && !keeps) this.#refresh();
+    this.#renew();
+  }
+
+  #renew() {
+    // "Check your inbox" stays until somebody wants the form again, or that of another list.
+    const keeps = this.#box?.querySelector("[part=message]") && this.#told.list === this.getAttribute("list");
+    if (this.#stale && this.isConnected && !keeps && !this.#busy) this.#refresh();
   }
 
   async #refresh() {
@@ -69,12 +74,12 @@ class NewsletterSignup extends HTMLElement {
     if (turn !== this.#turn) return;
     try {
       const told = await this.#ask();
-      if (turn !== this.#turn) return;
+      if (turn !== this.#turn || this.#busy) return;
       this.#told = told;
       this.#draw();
       this.#stale = false;
     } catch ({ status = 0, message }) {
-      if (turn !== this.#turn) return;
+      if (turn !== this.#turn || this.#busy) return;
       this.#box?.replaceChildren(make("slot", {})); // back to what the page itself brought
       tell(this, "error", { status, message });
     }
@@ -92,7 +97,7 @@ class NewsletterSignup extends HTMLElement {
 
   #draw() {
     const { texts, action, token, locale, direction } = this.#told;
-    const before = this.#box ?? this;
+    const before = this.#box?.querySelector("form") ? this.#box : this;
     const typed = [...before.querySelectorAll("[name=email], [name=name]")];
     const typing = before.querySelector("form:focus-within");
 
@@ -143,7 +148,7 @@ class NewsletterSignup extends HTMLElement {
       this.#box.replaceChildren(form);
       form.elements.email.focus();
       form.elements.email.select();
-      if (this.#stale) this.#refresh();
+      this.#renew();
     };
     const confirmed = () => {
       this.#say(texts.confirmed_title, make("p", { part: "message-text" }, texts.confirmed_text));
@@ -176,7 +181,7 @@ class NewsletterSignup extends HTMLElement {
     const form = make("form", { part: "form", method: "post", action, novalidate: "" }, ...children);
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      if (!form.busy) this.#submit(form, done);
+      if (!this.#busy) this.#submit(form, done);
     });
     return form;
   }
@@ -186,7 +191,7 @@ class NewsletterSignup extends HTMLElement {
     const button = form.querySelector("[part=button]");
     const words = button.textContent;
     const status = form.querySelector("[role=status]");
-    form.busy = true;
+    this.#busy = true;
     button.firstChild.textContent = texts.sending;
     button.setAttribute("aria-disabled", true); // `disabled` would lose the focus
     complain(form, {});
@@ -205,10 +210,11 @@ class NewsletterSignup extends HTMLElement {
       complain(form, {}, texts.failed);
       tell(this, "error", { status: 0, message: texts.failed });
     } finally {
-      form.busy = false;
+      this.#busy = false;
       button.firstChild.textContent = words;
       button.removeAttribute("aria-disabled");
       status.textContent = "";
+      this.#renew();
     }
   }
 }

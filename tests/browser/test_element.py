@@ -234,3 +234,63 @@ def test_what_was_begun_before_the_script_came_stays_with_the_cursor(
 
     expect(form.get_by_role("heading", name="Check your inbox")).to_be_visible()
     assert embedded.state_of(email) == "pending"
+
+
+def test_a_host_that_changes_the_list_while_a_form_is_on_its_way_is_told_of_the_one_it_was_for(
+    embedded: Embedded, visit: Callable[..., Page], elsewhere: Corner, email: str
+) -> None:
+    embedded.service.command("lists", "add", "later", "--name", "Later", "--site", elsewhere.origin)
+    script = f'<script type="module" src="{embedded.url}/embed.js"></script>'
+    page = visit(elsewhere.put(f'<newsletter-signup list="daily" code></newsletter-signup>{script}'))
+    form = form_on(page, "element")
+    listen(page)
+    held: list[Route] = []
+    page.route("**/lists/daily/subscriptions", lambda route: held.append(route))  # noqa: PLW0108 - looks at its signature
+
+    with page.expect_request("**/lists/daily/subscriptions"):
+        sign_up(form, email)
+    page.evaluate("document.querySelector('newsletter-signup').setAttribute('list', 'later')")
+    with page.expect_response("**/lists/later/form"):
+        held[0].continue_()
+
+    action = f"{embedded.url}/lists/later/subscriptions"
+    expect(form.locator("form")).to_have_attribute("action", action)
+    assert told(page) == [["subscribed", "daily"]]
+    assert embedded.state_of(email) == "pending"
+
+
+def test_check_your_inbox_stays_where_the_host_moves_it(
+    embedded: Embedded, visit: Callable[..., Page], email: str
+) -> None:
+    page = visit(embedded.newspaper)
+    form = form_on(page, "element")
+    sign_up(form, email)
+    expect(form.get_by_role("heading", name="Check your inbox")).to_be_visible()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+
+    page.evaluate(
+        "() => { const one = document.querySelector('newsletter-signup');"
+        " one.setAttribute('button', 'Get it'); document.body.append(one); }"
+    )
+
+    expect(form.get_by_role("heading", name="Check your inbox")).to_be_visible()
+    form.get_by_role("button", name="Use another address").click()
+    expect(form.get_by_role("button", name="Get it")).to_be_visible()
+    assert [url.rpartition("/")[2] for url in asked] == ["form"]
+
+
+def test_what_was_typed_into_the_plain_form_stays_when_the_service_is_back(
+    embedded: Embedded, visit: Callable[..., Page], email: str
+) -> None:
+    page = visit(embedded.newspaper)
+    form = form_on(page, "element")
+    expect(form.get_by_role("button", name="Sign up")).to_be_visible()
+    page.route("**/lists/daily/form?locale=fr", lambda route: route.abort())
+    page.evaluate("document.querySelector('newsletter-signup').setAttribute('locale', 'fr')")
+    page.locator("newsletter-signup > form").get_by_role("textbox").fill(email)
+
+    page.evaluate("document.querySelector('newsletter-signup').setAttribute('locale', 'de')")
+
+    expect(form.get_by_role("button", name="Anmelden")).to_be_visible()
+    expect(form.get_by_role("textbox")).to_have_value(email)
