@@ -13,6 +13,8 @@ from newsletter.services.evidence import Seen
 
 _TOKEN = re.compile(r"^(/(?:confirm|unsubscribe|operator/welcome|manage|new-address|not-me))/.*")
 
+_PORT = re.compile(r"^(?:\[(.*)\](?::\d+)?|([0-9.]+):\d+)$")
+
 
 def seen(request: Request, way: str) -> Seen:
     """The evidence that a request leaves (checklist D11)."""
@@ -70,26 +72,31 @@ def origin(request: Request) -> str | None:
 
 def wider_network(address: str | None) -> str | None:
     """The IPv6 /48 around an address: what one customer of a provider may be given (A2)."""
-    try:
-        parsed = ipaddress.ip_address((address or "").partition("%")[0])
-    except ValueError:
-        return None
-    if parsed.version == 4 or parsed.ipv4_mapped is not None:
+    parsed = _parsed(address)
+    if parsed is None or parsed.version == 4 or parsed.ipv4_mapped is not None:
         return None
     return str(ipaddress.ip_network((parsed, 48), strict=False))
 
 
 def network(address: str | None) -> str | None:
     """What limits and evidence count as one visitor's network: an IPv4 address, or an IPv6 /64 (A2)."""
-    try:
-        parsed = ipaddress.ip_address((address or "").partition("%")[0])
-    except ValueError:
+    parsed = _parsed(address)
+    if parsed is None:
         return None
     if parsed.version == 6 and parsed.ipv4_mapped is not None:
         return str(parsed.ipv4_mapped)
     if parsed.version == 6:
         return str(ipaddress.ip_network((parsed, 64), strict=False))
     return str(parsed)
+
+
+def _parsed(address: str | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The IP address that is named; some proxies name the port, too."""
+    named = _PORT.sub(r"\1\2", address or "").partition("%")[0]
+    try:
+        return ipaddress.ip_address(named)
+    except ValueError:
+        return None
 
 
 def _line(value: str | None, longest: int) -> str | None:

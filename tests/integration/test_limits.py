@@ -97,6 +97,23 @@ def test_a3_a_forged_forwarded_address_changes_nothing(limited: Service) -> None
     assert answers == [200, 200, 200, 429]
 
 
+def test_a3_a_proxy_that_names_the_port_names_the_visitor(make_service: Callable[..., Service]) -> None:
+    service = make_service("sqlite", NEWSLETTER_SIGNUP_LIMIT="1/hour", NEWSLETTER_TRUSTED_PROXIES="1")
+
+    def sign_up(forwarded: str) -> int:
+        return service.client.post(
+            "/lists/daily/subscriptions",
+            data={"email": fresh_address()},
+            headers={"X-Forwarded-For": forwarded},
+        ).status_code
+
+    assert [sign_up("192.0.2.1:4711"), sign_up("192.0.2.1:4712")] == [200, 429]
+    assert [sign_up("[2001:db8::1]:4711"), sign_up("2001:db8::2")] == [200, 429]
+    assert sign_up("192.0.2.2:4711") == 200
+    networks = service.rows("SELECT network FROM consent_events ORDER BY id")
+    assert networks == [("192.0.2.1",), ("2001:db8::/64",), ("192.0.2.2",)]
+
+
 def test_by_default_the_twenty_first_sign_up_in_an_hour_is_one_too_many(
     make_service: Callable[..., Service],
 ) -> None:
