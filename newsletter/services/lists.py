@@ -217,6 +217,12 @@ def _origin(site: str) -> str:
     return f"{parts.scheme}://{host}" + (f":{port}" if port and port != usual else "")
 
 
+def origin_of(url: str) -> str:
+    """The origin of a page that is a return address."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
 def _return_url(url: str) -> str:
     """The whole address of a page. Raises `ListError`."""
     url = url.strip()

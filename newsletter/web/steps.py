@@ -13,7 +13,7 @@ from flask_babel import gettext as _
 
 from newsletter.parts import parts
 from newsletter.services.guard import Verdict
-from newsletter.services.lists import ListView
+from newsletter.services.lists import ListView, origin_of
 from newsletter.web.errors import for_script
 from newsletter.web.forms import SignUpForm
 from newsletter.web.origins import framed, is_in_frame
@@ -50,7 +50,7 @@ def one_more_step(mailing_list: ListView, form: SignUpForm, verdict: Verdict) ->
         if not is_in_frame():
             # Browsers hold a form to this policy even where its answer leads on (A10).
             actions = " ".join(
-                ("'self'", *(url for url in mailing_list.return_urls if url == form.next.data))
+                ("'self'", *(origin_of(url) for url in mailing_list.return_urls if url == form.next.data))
             )
             response.headers["Content-Security-Policy"] = _OWN_PAGE.format(actions=actions)
     response.headers["Retry-After"] = str(verdict.seconds)

@@ -60,6 +60,20 @@ def challenge_of(page: str) -> dict[str, Any]:
     return challenge
 
 
+def test_the_page_of_the_step_may_lead_on_to_any_registered_page(strict: Service) -> None:
+    """A policy names origins: a page's address may hold what ends a directive, or the policy."""
+    thanks = "https://www.example.org/thanks?from=a;to=b,c"
+    strict.command("lists", "edit", "daily", "--return-url", thanks)
+
+    asked = strict.sign_up(next=thanks)
+
+    assert asked.status_code == 429
+    policy = dict(part.split(" ", 1) for part in asked.headers["Content-Security-Policy"].split("; "))
+    assert policy["form-action"] == "'self' https://www.example.org"
+    assert policy["frame-ancestors"] == "'none'"
+    assert strict.client.post(URL, data=hidden(asked.text)).headers["Location"] == thanks
+
+
 def test_a_script_solves_a_challenge_and_is_taken(strict: Service) -> None:
     asked = script(strict)
     assert asked.status_code == 429
