@@ -41,6 +41,8 @@ def test_what_is_copied_works_where_it_is_pasted(
 
     page.goto(elsewhere.put(copied))
     form = form_on(page, embed)
+    if embed == "frame":
+        expect(page.locator("iframe")).to_have_css("border-top-width", "0px")  # as it is shown
     sign_up(form, email)
 
     where = page if embed == "form" else form
