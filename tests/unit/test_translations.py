@@ -155,3 +155,17 @@ def test_no_template_has_a_text_that_cannot_be_translated(folder: str) -> None:
         shown = re.sub(r"<[^>]*>", " ", markup) + " ".join(_SHOWN_ATTRIBUTE.findall(markup))
 
         assert not re.findall(r"[^\W\d_]+", shown), f"{path.name} holds a text outside of _()"
+
+
+@pytest.mark.parametrize(
+    ("language", "others"),
+    [
+        ("de", ("Schaltfläche",)),  # Knopf
+        # pressione, inscrição, link; and what is written in Portugal only
+        ("pt", ("carregue", "aperte", "subscrição", "ligação", "introduz", "demasiad", "aceite", "gerir")),
+    ],
+)
+def test_one_thing_has_one_name_in_a_language(language: str, others: tuple[str, ...]) -> None:
+    translated = [form.lower() for _, forms in _pairs(language) for form in forms]
+
+    assert [form for form in translated if any(other.lower() in form for other in others)] == []
