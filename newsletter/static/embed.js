@@ -1,5 +1,5 @@
-// What other people's pages load: the element <newsletter-signup>, and a listener that fits our iframes to their
-// content. The element's own children, a plain form, stay until the service has told what to draw.
+// The element <newsletter-signup>, whose children, a plain form, stay until the service tells what to draw;
+// and a listener that fits our iframes to their content.
 
 const HOME = new URL(import.meta.url).origin;
 const HALF_A_DAY = 12 * 60 * 60 * 1000; // a form token lives for a day
@@ -107,7 +107,7 @@ class NewsletterSignup extends HTMLElement {
     const form = this.#form(action, () => this.#checkInbox(form),
       this.#slot("invitation", text("invitation")),
       field("email", [text("email-label")], {
-        type: "email", autocomplete: "email", autocapitalize: "off", spellcheck: false, dir: "ltr", required: "",
+        type: "email", autocomplete: "email", dir: "ltr", required: "",
         placeholder: text("placeholder") ?? "",
       }, askName ? "" : button),
       ...(askName ? [field("name", [texts.name_label, " ", make("span", {}, texts.optional)],
@@ -161,7 +161,7 @@ class NewsletterSignup extends HTMLElement {
       ...notices(),
       ...hidden({ email: address }),
     );
-    // Hidden by the host until now, for whoever has no script.
+    // Hidden by the host for whoever has no script.
     for (const own of this.querySelectorAll(":scope > [slot=success]")) own.hidden = false;
     this.#say(texts.check_title,
       make("slot", { name: "success" }, make("p", { part: "message-text" }, before, make("bdi", {}, address), after)),
@@ -319,7 +319,7 @@ function hear({ origin, source, data }) {
   }
 }
 
-// Two addresses of this script on one page still make one listener.
+// One listener, from however many addresses.
 const HERE = Symbol.for(`newsletter-signup ${HOME}`);
 if (!window[HERE]) {
   window[HERE] = true;
