@@ -7,7 +7,7 @@ have now (a new one that they never confirmed, an old one), they suppress that o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -65,7 +65,8 @@ def take_return(session: Session, settings: Settings, now: datetime, ret: Return
     person = _find(session, settings, ret)
     if person is None or not _went_to(settings, person, ret.address):
         return Taken.NOBODY
-    if session.execute(select(_RETURNS.c.key).where(_RETURNS.c.key == ret.digest)).one_or_none():
+    key = _key(ret, person)
+    if session.execute(select(_RETURNS.c.key).where(_RETURNS.c.key == key)).one_or_none():
         return Taken.REPLAYED
     rule = bounce_policy.judge(ret.status, ret.diagnostic) if ret.kind is ReturnKind.BOUNCE else None
     if rule is not None and rule.verdict is Verdict.IGNORE:
@@ -76,7 +77,7 @@ def take_return(session: Session, settings: Settings, now: datetime, ret: Return
         return Taken.NOBODY
     session.execute(
         insert(_RETURNS).values(
-            key=ret.digest,
+            key=key,
             subscriber_id=person.id,
             outbox_id=person.outbox_id,
             kind=ret.kind.value,
@@ -91,6 +92,14 @@ def take_return(session: Session, settings: Settings, now: datetime, ret: Return
     if ret.kind is ReturnKind.COMPLAINT:
         return _end(session, settings, now, person, Event.COMPLAIN, ret.way)
     return _leave(session, settings, now, person, ret.way)
+
+
+def _key(ret: Return, person: _Person) -> str:
+    """The key of a return. One that is known by a link, which stands in all mails of a subscription, is another
+    where the mail went to another address."""
+    if ret.subscription_id is None or person.elsewhere is None:
+        return ret.digest
+    return replace(ret, key=f"{ret.key}:{person.elsewhere}").digest
 
 
 def _bounce(

@@ -140,6 +140,19 @@ def test_b2_a_complaint_about_a_mail_to_an_earlier_address_ends_nothing_of_the_p
     assert _suppressed(service, "ann@example.org", NEW) == {"ann@example.org": "complaint"}
 
 
+def test_who_complained_at_an_earlier_address_is_heard_at_the_present_one_too(service: Service) -> None:
+    first = service.confirmed("ann@example.org")
+    ask(service, NEW)
+    service.client.post(new_path(service))
+    take(service, f"feedback@{DOMAIN}", arf(first.raw))
+    of_some_mail = first.raw.replace(b"Message-ID:", b"X-Message-ID:")
+
+    assert take(service, f"feedback@{DOMAIN}", arf(of_some_mail)) is Taken.SUPPRESSED
+    assert service.states() == {NEW: "complained"}
+    for again in (first.raw, of_some_mail):
+        assert take(service, f"feedback@{DOMAIN}", arf(again)) is Taken.REPLAYED
+
+
 def test_b4_who_complained_and_takes_a_change_back_is_not_mailed_again(service: Service) -> None:
     service.confirmed("ann@example.org")
     ask(service, NEW)
