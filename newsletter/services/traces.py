@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from datetime import datetime
+from itertools import chain
 from string import ascii_lowercase, ascii_uppercase
 from typing import Literal
 from unicodedata import normalize
@@ -24,7 +25,6 @@ from newsletter.models import (
     ConsentEvent,
     IdempotencyKey,
     Import,
-    ImportChunk,
     ImportRefusal,
     ImportState,
     OutboxMessage,
@@ -102,30 +102,27 @@ def _encoded(address: str) -> set[bytes]:
 def _is_in_file(session: Session, import_id: UUID, address: str) -> bool:
     """Whether a file that waits to be imported names the address."""
     needles = _encoded(address)
-    overlap = max(map(len, needles)) + _CONTEXT
-    number, end = 0, b""
-    while True:
-        data = session.scalar(
-            select(_CHUNKS.c.data).where(_CHUNKS.c.import_id == import_id, _CHUNKS.c.number == number)
-        )
-        if data is None:
-            return False
-        text = end + bytes(data).lower()
+    overlap = max(map(len, needles)) + 2 * _CONTEXT
+    text = b""
+    for part in chain([_EDGE], imports.stored(session, import_id), [_EDGE]):
+        text = text[-overlap:] + part.lower()
         if any(_stands_alone(needle, text) for needle in needles):
             return True
-        number, end = number + 1, text[-overlap:]
+    return False
 
 
 def _stands_alone(needle: bytes, text: bytes) -> bool:
-    """Whether a text holds an address that is no part of a longer one."""
-    place = text.find(needle)
+    """Whether a text holds an address that is no part of a longer one, as far from its ends as that takes to
+    tell."""
+    last = len(text) - _CONTEXT
+    place = text.find(needle, _CONTEXT, last)
     while place >= 0:
         end = place + len(needle)
-        around = (text[max(0, place - _CONTEXT) : place], text[end : end + _CONTEXT])
+        around = (text[place - _CONTEXT : place], text[end : end + _CONTEXT])
         before, after = (part.replace(b"\0", b"") for part in around)  # UTF-16 has one beside each letter
         if not (_BEGINS_BEFORE.search(before) or _GOES_ON.match(after)):
             return True
-        place = text.find(needle, place + 1)
+        place = text.find(needle, place + 1, last)
     return False
 
 
@@ -147,14 +144,16 @@ def _units(character: str) -> list[int]:
     return [pairs[place] << 8 | pairs[place + 1] for place in range(0, len(pairs), 2)]
 
 
-_CONTEXT = 4  # bytes
-_BEGINS_BEFORE = re.compile(rb"(?<!\\)[a-z0-9._%+-]\Z")  # but after a backslash JSON writes a line break so
+_CONTEXT = 12  # bytes
+_EDGE = b"\n" * _CONTEXT  # what is around a file
+# But what follows a backslash is a sign that JSON writes so: `\n`, `\u003c`.
+_BEGINS_BEFORE = re.compile(rb"(?<!\\)(?<!\\u[0-9a-f]{3})[a-z0-9._%+-]\Z")
 _GOES_ON = re.compile(rb"[a-z0-9-]|\.[a-z0-9]")
 _FORMS: tuple[Literal["NFC"], Literal["NFD"]] = ("NFC", "NFD")
 _ASCII_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 # Files that nobody has started yet. One that is started is stored within minutes, and its file goes then.
 _WAITING = (ImportState.UPLOADED.value, ImportState.CHECKING.value, ImportState.CHECKED.value)
 _ANSWERS, _REFUSALS = table_of(IdempotencyKey), table_of(ImportRefusal)
-_IMPORTS, _CHUNKS = table_of(Import), table_of(ImportChunk)
+_IMPORTS = table_of(Import)
 _EVENTS, _WORDINGS = table_of(ConsentEvent), table_of(Wording)
 _CHANGES, _OUTBOX = table_of(AddressChange), table_of(OutboxMessage)

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import delete, insert
 
 from newsletter.database import canonical_json, table_of
 from newsletter.dead_letters import DeadLetters
 from newsletter.domain.roles import Scope
-from newsletter.models import IdempotencyKey, Import, ImportRefusal, ImportState
+from newsletter.models import IdempotencyKey, Import, ImportChunk, ImportRefusal, ImportState
 from newsletter.services import subscribers, tokens
 from newsletter.services.access import COMMAND_LINE
 from tests.support.acting import everywhere, the_list, writing
@@ -135,6 +135,7 @@ def test_a_dead_letter_goes_however_its_text_is_encoded(
         ("jim.bob@example.org", True),
         ("jimbob@example.org", True),
         ("bob@example.org.uk", True),
+        (r"Bob \u003cbob@example.org\u003e", False),
         ("jimbob@example.org\nbob@example.org", False),
     ],
 )
@@ -144,7 +145,18 @@ def test_a_file_that_waits_is_removed_for_the_address_itself_and_for_no_longer_o
 ) -> None:
     add_people(on_sqlite, [Person("bob@example.org")])
     import_id = uploaded(on_sqlite, f"email\n{row}\n".encode(encoding))
+    _cut_up(on_sqlite, import_id)
 
     _erase(on_sqlite, "bob@example.org")
 
     assert found(on_sqlite, import_id).state == (ImportState.UPLOADED if stays else ImportState.CANCELLED)
+
+
+def _cut_up(service: Service, import_id: UUID) -> None:
+    """Keep a file in parts of one byte: a part may end anywhere."""
+    chunks = table_of(ImportChunk)
+    data = b"".join(part for (part,) in service.rows("SELECT data FROM import_chunks ORDER BY number"))
+    rows = [
+        {"import_id": import_id, "number": number, "data": data[number : number + 1]} for number in range(len(data))
+    ]
+    writing(service, lambda session: (session.execute(delete(chunks)), session.execute(insert(chunks), rows)))

@@ -164,7 +164,7 @@ def look(
     row = session.execute(
         select(_IMPORTS.c.size, _IMPORTS.c.report).where(_IMPORTS.c.id == import_id)
     ).first()
-    head = next(_stored(session, import_id), None)
+    head = next(stored(session, import_id), None)
     if row is None or head is None:
         raise ImportFault("the file of this import is not there any more")
     seen = detect(
@@ -296,7 +296,7 @@ def _put_to_work(
     if found.state not in after:
         raise ImportFault(f"this import cannot be started: it is {found.state}")
     # The file's first line decides what columns there are, read as the options say.
-    columns = columns_of(_stored(session, import_id), options)
+    columns = columns_of(stored(session, import_id), options)
     options = replace(options.checked(columns), all_lists=actor.lists is None)
     keys = found.report.get("keys", ()) if options.form is Form.JSONL else ()
     mapping.refuse_forgotten((*columns, *keys), options.mapping)
@@ -322,7 +322,7 @@ def _own(session: Session, actor: Actor, import_id: UUID) -> ImportView:
     return found
 
 
-def _stored(session: Session, import_id: UUID) -> Iterator[bytes]:
+def stored(session: Session, import_id: UUID) -> Iterator[bytes]:
     """The chunks of a file, one after the other."""
     number = 0
     while True:
