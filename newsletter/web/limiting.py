@@ -23,7 +23,7 @@ from newsletter.services.guard import Guard, Surge
 from newsletter.services.sign_ups import SignUp, attempt
 from newsletter.services.tokens import TokenView, wants_touch
 from newsletter.settings import Settings
-from newsletter.web.writer import writer
+from newsletter.web.writer import let_go, writer
 
 _PATIENCE = 2.0  # seconds that Redis has for an answer
 _AWAY = 5.0  # seconds that a Redis which did not answer is not asked
@@ -100,6 +100,7 @@ class Limits:
             return None
         if self._away_until > 0:
             self._away_until = time.monotonic() + _AWAY
+        let_go()
         try:
             found = look(self._storage)
         except StorageError as error:

@@ -79,7 +79,7 @@ class Writer:
 
         Raises `Unavailable` where the database is away or too slow, and what the use case itself raises.
         """
-        _let_go()
+        let_go()
         job = _Job(use_case, item)
         self._waiting.append(job)
         if not self._turn.acquire(timeout=_PATIENCE) and not (
@@ -100,7 +100,7 @@ class Writer:
     def run_one_click(self, use_case: UseCase[Item, Result], item: Item) -> Result:
         """As `run`, for what can be kept elsewhere: raises `Unavailable` after some seconds, and at once
         while the database is known to be away. What was asked may be done all the same."""
-        _let_go()
+        let_go()
         if self.is_away:
             raise Unavailable("the database did not answer a moment ago")
         asked = self._patient.submit(self.run, use_case, item)
@@ -172,7 +172,7 @@ class Writer:
         return results
 
 
-def _let_go() -> None:
+def let_go() -> None:
     """Give back the connection on which this request has read: whoever waits holds none, or there would be
     none left for the one who writes."""
     if has_app_context():

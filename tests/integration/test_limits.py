@@ -7,10 +7,13 @@ import socket
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import cast
 
 import pytest
+from sqlalchemy import QueuePool
 from werkzeug.test import TestResponse
 
+from newsletter.extensions import db
 from newsletter.web import limiting
 from tests.support import redis
 from tests.support.altcha import solved
@@ -163,6 +166,25 @@ def test_a_redis_that_never_answers_is_waited_for_once(
         deaf.accept()[0].close()
         with pytest.raises(BlockingIOError):
             deaf.accept()
+
+
+def test_who_waits_for_redis_holds_no_connection_to_the_database(
+    make_service: Callable[..., Service], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limiting, "_PATIENCE", 10.0)
+    with socket.create_server(("127.0.0.1", 0)) as deaf, ThreadPoolExecutor(1) as pool:
+        url = f"redis://127.0.0.1:{deaf.getsockname()[1]}/0"
+        service = make_service("sqlite", NEWSLETTER_SIGNUP_LIMIT="1/hour", NEWSLETTER_REDIS_URL=url)
+        answer = pool.submit(_statuses, service, 1)
+        asked, _ = deaf.accept()
+        assert asked.recv(1)
+        with service.app.app_context():
+            held = cast("QueuePool", db.engine.pool).checkedout()
+        deaf.close()
+        asked.close()
+
+        assert held == 0
+        assert answer.result() == [200]
 
 
 def test_a6_a_solution_that_redis_has_forgotten_counts_no_second_time(
