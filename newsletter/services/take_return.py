@@ -95,8 +95,8 @@ def take_return(session: Session, settings: Settings, now: datetime, ret: Return
 
 
 def _key(ret: Return, person: _Person) -> str:
-    """The key of a return. One that is known by a link, which stands in all mails of a subscription, is another
-    where the mail went to another address."""
+    """The key of a return. One that is known by a link, which stands in all mails of a subscription, is
+    another where the mail went to another address."""
     if ret.subscription_id is None or person.elsewhere is None:
         return ret.digest
     return replace(ret, key=f"{ret.key}:{person.elsewhere}").digest

@@ -157,6 +157,7 @@ def _cut_up(service: Service, import_id: UUID) -> None:
     chunks = table_of(ImportChunk)
     data = b"".join(part for (part,) in service.rows("SELECT data FROM import_chunks ORDER BY number"))
     rows = [
-        {"import_id": import_id, "number": number, "data": data[number : number + 1]} for number in range(len(data))
+        {"import_id": import_id, "number": number, "data": data[number : number + 1]}
+        for number in range(len(data))
     ]
     writing(service, lambda session: (session.execute(delete(chunks)), session.execute(insert(chunks), rows)))
