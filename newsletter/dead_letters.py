@@ -76,11 +76,13 @@ def _readings(mail: bytes) -> Iterator[bytes]:
     yield mail.lower()
     yield quopri.decodestring(mail).lower()
     for block in _BASE64.findall(mail):
+        signs = b"".join(block.split())
         with contextlib.suppress(ValueError):
-            yield base64.b64decode(block).lower()
+            # Four by four: the mail may have been cut off between.
+            yield base64.b64decode(signs[: len(signs) // 4 * 4]).lower()
 
 
-_BASE64 = re.compile(rb"(?m)(?:^[A-Za-z0-9+/]{40,76}={0,2}\r?\n)+(?:^[A-Za-z0-9+/]{2,75}={0,2}(?:\r?\n|\Z))?")
+_BASE64 = re.compile(rb"(?m)(?:^[A-Za-z0-9+/]{2,}={0,2}(?:\r?\n|\Z))+")
 
 
 def _line(text: str) -> str:

@@ -110,14 +110,22 @@ def _erase(service: Service, address: str) -> None:
     )
 
 
-@pytest.mark.parametrize("encode", [bytes, base64.encodebytes, quopri.encodestring])
+@pytest.mark.parametrize("encode", [bytes, base64.encodebytes, base64.b64encode, quopri.encodestring])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "änn=smith@example.org",
+        "Unzustellbar: änn=smith@example.org nimmt für längere Zeit nichts an. " * 3,
+        "änn=smith@example.org" + " " * 70_000,
+    ],
+    ids=["short", "long", "kept in part"],
+)
 def test_a_dead_letter_goes_however_its_text_is_encoded(
-    on_sqlite: Service, encode: Callable[[bytes], bytes]
+    on_sqlite: Service, text: str, encode: Callable[[bytes], bytes]
 ) -> None:
     folder = on_sqlite.settings.dead_letters_dir
     head = b"From: mx@example.net\r\n\r\n"
-    text = "Unzustellbar: änn=smith@example.org nimmt für längere Zeit keine Nachrichten an.".encode() * 3
-    for body in (text, b"about somebody else"):
+    for body in (text.encode(), b"about somebody else"):
         DeadLetters(folder).keep(head + encode(body), reason="odd", recipient=None, now=now())
     add_people(on_sqlite, [Person("änn=smith@example.org", "Smith")])
 
