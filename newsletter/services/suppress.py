@@ -30,7 +30,7 @@ def suppress_digest(session: Session, now: datetime, digest: str, *, reason: str
 
 
 def lift(session: Session, settings: Settings, identities: Collection[str]) -> None:
-    """End what suppressions of `identities` their owners can end: they have just confirmed."""
+    """End what suppressions of `identities` their owners can end: they pressed a button in a mail."""
     found = [digest for identity in identities for digest in _digests(settings, identity)]
     if found:
         _LIFT.run(session, [{"digests": sorted(found), "liftable": sorted(LIFTABLE)}])

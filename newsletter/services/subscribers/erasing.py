@@ -107,8 +107,8 @@ class _Address:
 
 
 def _earlier_addresses(session: Session, subscriber_id: UUID) -> dict[str, _Address]:
-    """The addresses that a person's changes of the last days have led to, and that are nobody's now, by their
-    identities."""
+    """The addresses that a person's changes of the last days have led to or from, and that are nobody's now,
+    by their identities."""
     rows = session.execute(
         select(_CHANGES)
         .where(_CHANGES.c.subscriber_id == subscriber_id, _CHANGES.c.made_at.is_not(None))
