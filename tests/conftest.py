@@ -66,6 +66,10 @@ def _own_logging() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _close_services() -> Iterator[None]:
     yield
+    _close_all()
+
+
+def _close_all() -> None:
     while MADE:
         MADE.pop().close()
 
@@ -127,8 +131,11 @@ def postgres_template(postgres: pg.Postgres, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture
-def make_service(request: pytest.FixtureRequest, tmp_path: Path, sink: Sink) -> Callable[..., Service]:
+def make_service(
+    request: pytest.FixtureRequest, tmp_path: Path, sink: Sink
+) -> Iterator[Callable[..., Service]]:
     """Make a service on a fresh database of a kind: `make_service("sqlite", NEWSLETTER_…="…")`."""
+    databases: list[tuple[pg.Postgres, str]] = []
 
     def make(kind: str, **environ: str) -> Service:
         folder = tmp_path / f"data-{next(_numbers)}"
@@ -139,10 +146,15 @@ def make_service(request: pytest.FixtureRequest, tmp_path: Path, sink: Sink) -> 
         else:
             template = request.getfixturevalue("postgres_template")
             server: pg.Postgres = request.getfixturevalue("postgres")
-            url = server.make(f"test_{next(_numbers)}", template=template)
+            name = f"test_{next(_numbers)}"
+            url = server.make(name, template=template)
+            databases.append((server, name))
         return Service(environment(folder, sink, url) | environ, sink)
 
-    return make
+    yield make
+    _close_all()
+    for server, name in databases:
+        server.drop(name)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

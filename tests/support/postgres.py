@@ -15,6 +15,8 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from tests.support.ground import MEMORY, in_memory
+
 HOW_TO_GET = "the PostgreSQL server is not installed: on Debian, apt-get install postgresql"
 
 
@@ -39,7 +41,7 @@ class Postgres:
         """Make a cluster in a new folder and start it. Durability is off: what is tested is not the disk."""
         found = binaries()
         assert found is not None, HOW_TO_GET
-        folder = Path(tempfile.mkdtemp(prefix="newsletter-pg-"))
+        folder = Path(tempfile.mkdtemp(prefix="newsletter-pg-", dir=in_memory()))
         server = cls(found, folder, free_port())
         if os.geteuid() == 0:
             shutil.chown(folder, _ordinary_user())
@@ -52,7 +54,7 @@ class Postgres:
         """Start the server, or start it again."""
         options = (
             f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1 -c max_connections=200 "
-            "-c fsync=off -c full_page_writes=off -c autovacuum=off"
+            "-c fsync=off -c full_page_writes=off -c autovacuum=off -c max_wal_size=256MB"
         )
         self._run(
             "pg_ctl", "-D", f"{self.folder}/data", "-l", f"{self.folder}/log", "-o", options, "-w", "start"
@@ -74,8 +76,16 @@ class Postgres:
         """Make a database as a copy of another; returns its address."""
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             names = sql.Identifier(database), sql.Identifier(template)
-            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*names))
+            made = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(*names)
+            connection.execute(made)
         return self.url(database)
+
+    def drop(self, database: str) -> None:
+        """Give back the room of a database, where it takes memory; on a disk that takes long."""
+        if self.folder.is_relative_to(MEMORY):
+            with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+                gone = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(database))
+                connection.execute(gone)
 
     def _run(self, program: str, *arguments: str) -> None:
         command = [str(self.bin / program), *arguments]
