@@ -51,7 +51,7 @@ class NewsletterSignup extends HTMLElement {
   #told; // the answer to GET /lists/SLUG/form
   #since; // when it came
   #box;
-  #busy; // a form is on its way
+  #busy; // the form that is on its way
 
   connectedCallback() {
     this.#renew();
@@ -161,7 +161,7 @@ class NewsletterSignup extends HTMLElement {
       ...notices(),
       ...hidden({ email: address }),
     );
-    // Hidden by the host for whoever has no script.
+    // Hidden for whoever has no script.
     for (const own of this.querySelectorAll(":scope > [slot=success]")) own.hidden = false;
     this.#say(texts.check_title,
       make("slot", { name: "success" }, make("p", { part: "message-text" }, before, make("bdi", {}, address), after)),
@@ -181,7 +181,7 @@ class NewsletterSignup extends HTMLElement {
     const form = make("form", { part: "form", method: "post", action, novalidate: "" }, ...children);
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      if (!this.#busy) this.#submit(form, done);
+      if (this.#busy !== form) this.#submit(form, done);
     });
     return form;
   }
@@ -191,7 +191,7 @@ class NewsletterSignup extends HTMLElement {
     const button = form.querySelector("[part=button]");
     const words = button.textContent;
     const status = form.querySelector("[role=status]");
-    this.#busy = true;
+    this.#busy = form;
     button.firstChild.textContent = texts.sending;
     button.setAttribute("aria-disabled", true); // `disabled` would lose the focus
     complain(form, {});
@@ -210,7 +210,7 @@ class NewsletterSignup extends HTMLElement {
       complain(form, {}, texts.failed);
       tell(this, "error", { status: 0, message: texts.failed });
     } finally {
-      this.#busy = false;
+      if (this.#busy === form) this.#busy = null;
       button.firstChild.textContent = words;
       button.removeAttribute("aria-disabled");
       status.textContent = "";
@@ -280,7 +280,7 @@ const field = (name, label, attributes, button = "") =>
     make("div", { part: "row" },
       make("input", { part: "input", id: name, name, "aria-describedby": `${name}-error`, ...attributes }), button));
 
-// The words have their own colour, so that the button's stays the host's, for the background to take.
+// The words have a colour of their own: the background takes the button's, which is the host's.
 const submitButton = (words) => make("button", { part: "button" }, make("span", { part: "button-text" }, words));
 
 // There before their text, or it might not be read out.
@@ -289,7 +289,7 @@ const notices = () =>
 
 const hidden = (values) => Object.entries(values).map(([name, value]) => make("input", { type: "hidden", name, value }));
 
-// Each message beside its field, the focus to the first; where there is none, the alert speaks.
+// Each message beside its field, the focus to the first; where none is, the alert speaks.
 function complain(form, errors, otherwise = "") {
   const wrong = [...form.querySelectorAll("[part=input]")].filter((input) => {
     const message = errors[input.name] ?? "";
@@ -324,7 +324,7 @@ const HERE = Symbol.for(`newsletter-signup ${HOME}`);
 if (!window[HERE]) {
   window[HERE] = true;
   addEventListener("message", hear);
-  // A frame that was faster told nobody its height. A pixel more, and it says it again.
+  // One that was faster told nobody its height: a pixel more, and it says it again.
   for (const frame of frames()) frame.setAttribute("height", (parseInt(frame.getAttribute("height")) || 150) + 1);
 }
 customElements.get("newsletter-signup") ?? customElements.define("newsletter-signup", NewsletterSignup);

@@ -8,7 +8,7 @@ from typing import Any
 from playwright.sync_api import Page, Route, expect
 
 from tests.support.embedding import Corner, Embedded
-from tests.support.visitors import form_on, sign_up
+from tests.support.visitors import form_on, fresh_address, sign_up
 
 FAILED = "That did not work. Please try again in a moment."
 
@@ -257,6 +257,31 @@ def test_a_host_that_changes_the_list_while_a_form_is_on_its_way_is_told_of_the_
     expect(form.locator("form")).to_have_attribute("action", action)
     assert told(page) == [["subscribed", "daily"]]
     assert embedded.state_of(email) == "pending"
+
+
+def test_a_code_that_is_on_its_way_holds_up_no_other_sign_up(
+    embedded: Embedded, visit: Callable[..., Page], elsewhere: Corner, email: str
+) -> None:
+    script = f'<script type="module" src="{embedded.url}/embed.js"></script>'
+    page = visit(elsewhere.put(f'<newsletter-signup list="daily" code></newsletter-signup>{script}'))
+    form = form_on(page, "element")
+    sign_up(form, email)
+    form.get_by_role("textbox", name="six-digit code").fill(embedded.code_for(email))
+    held: list[Route] = []
+    page.route("**/code", lambda route: held.append(route))  # noqa: PLW0108 - looks at its signature
+    with page.expect_request("**/code"):
+        form.get_by_role("button", name="Confirm").click()
+    another = fresh_address()
+
+    form.get_by_role("button", name="another address").click()
+    with page.expect_response("**/lists/daily/subscriptions"):
+        sign_up(form, another)
+    expect(form.get_by_text(another)).to_be_visible()
+
+    assert embedded.state_of(another) == "pending"
+    held[0].continue_()
+    expect(form.get_by_role("heading", name="You’re in")).to_be_visible()
+    assert embedded.state_of(email) == "confirmed"
 
 
 def test_check_your_inbox_stays_where_the_host_moves_it(
