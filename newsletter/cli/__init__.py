@@ -18,7 +18,7 @@ from flask.cli import FlaskGroup
 from flask_migrate.cli import db as db_group
 from sqlalchemy.exc import SQLAlchemyError
 
-from newsletter.cli.common import CommandError
+from newsletter.cli.common import CommandError, give_up_stdout
 from newsletter.cli.conformance import conformance_command
 from newsletter.cli.exporting import export_command, verify_command
 from newsletter.cli.importing import import_command
@@ -106,8 +106,8 @@ def run(main: Callable[[], None]) -> None:
     except (SQLAlchemyError, psycopg.Error, sqlite3.Error) as error:
         _fail(f"the database does not answer as it should: {first_line(error)}")
     except BrokenPipeError:
-        # Whoever reads us has read enough. Python would complain once more when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever reads us has read enough.
+        give_up_stdout()
         sys.exit(1)
 
 

@@ -54,6 +54,8 @@ def destination(output: Path | None) -> Iterator[BinaryIO]:
         except BrokenPipeError:
             raise
         except OSError as error:
+            if output is None:
+                give_up_stdout()
             raise _cannot_write(error, output) from error
         return
     output = output.resolve()
@@ -71,6 +73,12 @@ def destination(output: Path | None) -> Iterator[BinaryIO]:
             Path(draft).unlink(missing_ok=True)
     except OSError as error:
         raise _cannot_write(error, output) from error
+
+
+def give_up_stdout() -> None:
+    """Let nothing more be written to it: Python would try once more when it closes it, complain, and give
+    the command a status of its own."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _cannot_write(error: OSError, output: Path | None) -> CommandError:
