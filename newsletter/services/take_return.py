@@ -197,22 +197,19 @@ def _find(session: Session, settings: Settings, ret: Return) -> _Person | None:
         )
         mail = session.scalar(asked)
         return _by_mail(session, settings, mail) if mail is not None else None
+    named = _by_message_id(session, settings, ret.message_id) if ret.message_id is not None else None
     if ret.subscription_id is not None:
-        return _by_one_of_its_mails(session, settings, ret) or _by_subscription(session, ret.subscription_id)
-    if ret.message_id is not None and (ours := _own_id(ret.message_id)) is not None:
-        found = _by_mail(session, settings, ours)
-        if found is not None:
-            return found
-    if ret.address is not None:
+        # Its link stands in all mails of a subscription; the one that is named may have gone elsewhere.
+        is_one = named is not None and named.subscription_id == ret.subscription_id
+        return named if is_one else _by_subscription(session, ret.subscription_id)
+    if named is None and ret.address is not None:
         return _by_address(session, ret.address)
-    return None
+    return named
 
 
-def _by_one_of_its_mails(session: Session, settings: Settings, ret: Return) -> _Person | None:
-    """By the mail of that subscription that is named: it may have gone to an earlier address."""
-    ours = _own_id(ret.message_id) if ret.message_id is not None else None
-    found = _by_mail(session, settings, ours) if ours is not None else None
-    return found if found is not None and found.subscription_id == ret.subscription_id else None
+def _by_message_id(session: Session, settings: Settings, message_id: str) -> _Person | None:
+    ours = _own_id(message_id)
+    return _by_mail(session, settings, ours) if ours is not None else None
 
 
 def _own_id(message_id: str) -> UUID | None:

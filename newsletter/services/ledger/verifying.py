@@ -301,7 +301,6 @@ def _unlinked(lines: Sequence[Line]) -> str:
 
 
 _INSERTED = "the event was inserted: the ledger does not know it"
-_NOT_ERASED = "the event was removed as if erased, but its subscription left more than that"
 _JOURNAL, _LEDGER, _WORDINGS = table_of(Journal), table_of(LedgerPage), table_of(Wording)
 _SUBSCRIPTIONS = table_of(Subscription)
 _IS_FORGET = EVENTS.c.kind == Event.FORGET.value
