@@ -63,13 +63,10 @@ def test_lmtp_takes_what_comes_back_and_refuses_what_it_cannot(service: Service,
             client.rcpt(bob)
             assert client.data(b"Content-Type: message/rfc822\r\n\r\n" * 2000) == (250, b"2.0.0 dead")
 
-            postgres.pause()
-            try:
+            with postgres.paused():
                 client.mail("")
                 client.rcpt(bob)
                 code, said = client.data(dsn())
-            finally:
-                postgres.resume()
             assert (code, said[:5]) == (451, b"4.3.0")
             client.mail("")
             client.rcpt(bob)

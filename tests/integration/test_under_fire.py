@@ -190,15 +190,12 @@ def test_a_database_that_goes_away_gives_503_and_comes_back_by_itself(
     assert isinstance(postgres, Postgres)
     service = make_service("postgresql")
     service.sign_up("ann@example.org")
-    postgres.pause()
-    try:
+    with postgres.paused():
         page = service.sign_up("bob@example.org")
         script = service.client.post("/lists/daily/subscriptions", json={"email": "bob@example.org"})
         ready = service.client.get("/readyz")
         front = service.client.get("/")
         alive = service.client.get("/healthz")
-    finally:
-        postgres.resume()
 
     assert (page.status_code, script.status_code, ready.status_code, front.status_code) == (
         503,

@@ -40,11 +40,8 @@ def away(request: pytest.FixtureRequest) -> Away:
     def away(service: Service) -> Iterator[None]:
         if service.on_postgresql:
             server: Postgres = request.getfixturevalue("postgres")
-            server.pause()
-            try:
+            with server.paused():
                 yield
-            finally:
-                server.resume()
         else:
             line = service.settings.data_dir / "newsletter.sqlite3-writers"
             with line.open("a") as held:
@@ -118,13 +115,10 @@ def test_the_page_behind_the_link_still_has_its_button(
 ) -> None:
     service = make_service("postgresql")
     url = _link(service)
-    postgres.pause()
-    try:
+    with postgres.paused():
         page = service.client.get(url)
         pressed = service.client.post(url)
         page_again = service.client.get(url)
-    finally:
-        postgres.resume()
     service.work()
 
     assert (page.status_code, pressed.status_code) == (200, 200)
@@ -173,11 +167,8 @@ def test_a_token_that_nobody_signed_is_not_kept(
 ) -> None:
     service = make_service("postgresql")
     url = _link(service)
-    postgres.pause()
-    try:
+    with postgres.paused():
         forged = _press(service, url[:-1] + ("A" if url[-1] != "A" else "B"))
-    finally:
-        postgres.resume()
 
     assert forged.status_code == 404
     assert not _folder(service).exists()
@@ -337,8 +328,7 @@ def test_a_worker_that_waits_for_its_database_finds_out_that_it_lacks_migrations
 ) -> None:
     service = make_service("postgresql")
     service.write("UPDATE alembic_version SET version_num = '0000'")
-    postgres.pause()
-    try:
+    with postgres.paused():
         worker = subprocess.Popen(
             [sys.executable, "-m", "newsletter", "worker"],
             env=process_environment(service.environ),
@@ -347,8 +337,6 @@ def test_a_worker_that_waits_for_its_database_finds_out_that_it_lacks_migrations
         )
         assert worker.stderr is not None
         first = worker.stderr.readline()
-    finally:
-        postgres.resume()
     said = worker.communicate(timeout=180)[1]
 
     assert '"starts_without_database"' in first

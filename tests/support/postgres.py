@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,6 +64,15 @@ class Postgres:
     def pause(self) -> None:
         """Stop the server; its data stays."""
         self._run("pg_ctl", "-D", f"{self.folder}/data", "-m", "immediate", "-w", "stop")
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Stopped within the block."""
+        self.pause()
+        try:
+            yield
+        finally:
+            self.resume()
 
     def remove(self) -> None:
         """Stop the server and delete its data: hundreds of databases, so nobody waits for it."""
