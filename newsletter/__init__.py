@@ -39,11 +39,11 @@ def create_app(settings: Settings | None = None) -> Flask:
 def create_core(settings: Settings | None = None) -> Flask:
     """The application without its pages: settings, database, keys, commands. Raises `SettingsError`."""
     settings = settings or Settings.from_environment()
-    logs.configure(settings.log_level)
+    app = Flask("newsletter", template_folder=str(TEMPLATES))
+    logs.configure(app, settings.log_level)
     prepare_data_dir(settings)
     settings = replace(settings, secret_keys=signing_keys(settings))
 
-    app = Flask("newsletter", template_folder=str(TEMPLATES))
     app.config.update(
         SECRET_KEY=settings.secret_keys[-1],
         SQLALCHEMY_DATABASE_URI=settings.database_url,

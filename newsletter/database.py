@@ -41,7 +41,8 @@ from newsletter.paths import MIGRATIONS
 from newsletter.settings import Settings
 
 _BEGIN = "newsletter_begin"
-_process_lock = threading.Lock()
+# By the file: two databases in one process have nothing to wait for.
+_process_locks: dict[str, threading.Lock] = {}
 
 
 class DatabaseNotReady(Exception):
@@ -220,7 +221,7 @@ def _writers_line(engine: Engine) -> Iterator[None]:
     if engine.dialect.name != "sqlite" or not path or path == ":memory:":
         yield
         return
-    with _process_lock:
+    with _process_locks.setdefault(path, threading.Lock()):
         try:
             file = open(f"{path}-writers", "a", opener=owner_only)  # noqa: SIM115
             fcntl.flock(file, fcntl.LOCK_EX)

@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 import structlog
+from flask import Flask, current_app, has_app_context
 from structlog.tracebacks import ExceptionDictTransformer
 
 # What our own events never hold, but an exception's text may.
@@ -15,20 +16,47 @@ _ADDRESS = re.compile(r"[^\s<>\"]+@[^\s<>\"]+")
 _TOKEN = re.compile(r"/(confirm|unsubscribe|welcome|manage|new-address|not-me)/[^\s\"'>]+")
 
 
-def configure(level: str) -> None:
-    """Send our own events and those of the libraries to standard error, as JSON lines."""
-    number = logging.getLevelNamesMapping()[level.upper()]
+_LEVEL = "newsletter.log_level"
+
+
+def configure(app: Flask, level: str) -> None:
+    """Send our own events and those of the libraries to standard error, as JSON lines. Each application in a
+    process has a `level` of its own; what belongs to none follows the one that was made last."""
+    number = app.extensions[_LEVEL] = logging.getLevelNamesMapping()[level.upper()]
+    limit = _LevelLimit(number)
     structlog.configure(
-        processors=[*_steps(), structlog.processors.JSONRenderer(ensure_ascii=False)],
-        wrapper_class=structlog.make_filtering_bound_logger(number),
+        processors=[limit, *_steps(), structlog.processors.JSONRenderer(ensure_ascii=False)],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET),
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(json_formatter())
+    handler.addFilter(limit)
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(max(number, logging.WARNING))
+    root.setLevel(logging.WARNING)
+
+
+class _LevelLimit(logging.Filter):
+    """Drops what is below the level of the current application: as a processor of structlog, and as a filter
+    of the standard library."""
+
+    def __init__(self, outside: int) -> None:
+        super().__init__()
+        self._outside = outside
+
+    def __call__(self, _logger: Any, method: str, event: Any) -> Any:
+        if structlog.processors.NAME_TO_LEVEL[method] < self._least():
+            raise structlog.DropEvent
+        return event
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.levelno >= self._least()
+
+    def _least(self) -> int:
+        level = current_app.extensions.get(_LEVEL) if has_app_context() else None
+        return level if isinstance(level, int) else self._outside
 
 
 def _steps() -> list[Any]:

@@ -5,11 +5,12 @@ Rendering a page costs about as much as storing a sign-up.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import cast
 
-from flask import render_template
+from flask import Flask, current_app, render_template
 from markupsafe import escape
 
 from newsletter.domain.inboxes import inbox_of
@@ -20,16 +21,22 @@ from newsletter.web.languages import spoken
 # What differs from one visitor to the next stands in a kept page as one of these, never part of a name.
 _ADDRESS = "\N{OBJECT REPLACEMENT CHARACTER}address"
 _FORM = "\N{OBJECT REPLACEMENT CHARACTER}form"
+_CACHE = "newsletter.pages"
+
+
+def register_pages(app: Flask) -> None:
+    """Give the application a cache of its own: pages show its settings, such as the postal address."""
+    app.extensions[_CACHE] = lru_cache(maxsize=1024)(_render)
 
 
 def kept(template: str, **context: Hashable) -> str:
     """The page that `template` gives, in the language of this answer, for a context of values that never
     change. A list that was edited is another value."""
-    return _kept(template, spoken(), **context)
+    cached = cast("Callable[..., str]", current_app.extensions[_CACHE])
+    return cached(template, spoken(), **context)
 
 
-@lru_cache(maxsize=1024)
-def _kept(template: str, _language: str, **context: Hashable) -> str:
+def _render(template: str, _language: str, **context: Hashable) -> str:
     return render_template(template, **context)
 
 

@@ -24,6 +24,7 @@ from newsletter.web.operator import operator
 from newsletter.web.operator.session import register_sessions
 from newsletter.web.origins import register_origins
 from newsletter.web.own_page import own_page
+from newsletter.web.pages import register_pages
 from newsletter.web.proofs import Proofs
 from newsletter.web.public import public
 from newsletter.web.scans import Scans
@@ -51,6 +52,7 @@ def register_web(app: Flask) -> None:
         app.register_blueprint(blueprint)
     register_api(app, settings)
     register_events(app, settings)
+    register_pages(app)
     register_languages(app)
     register_sessions(app, settings)
     register_guards(app, settings)
