@@ -92,8 +92,9 @@ _PREFIX = "whsec_"
 
 
 def new_secret() -> str:
-    """A secret of 32 random bytes, as the specification writes it."""
-    return _PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
+    """A secret, as the specification writes it. It is of 33 random bytes, which fill their base64: what ends
+    with `=` is copied without it, and some receivers cannot read it then."""
+    return _PREFIX + base64.b64encode(secrets.token_bytes(33)).decode()
 
 
 def signature(keys: Sequence[str], message_id: str, timestamp: int, body: bytes) -> str:
