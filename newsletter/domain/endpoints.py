@@ -11,19 +11,15 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from urllib.parse import urlsplit
 
+from newsletter.domain.special_networks import is_private, is_public
+
 LONGEST_URL = 1000
 _PORTS = {"https": 443, "http": 80}
 # Below this, what listens on another port is no web server, and may take a request for something else.
 _FIRST_FREE_PORT = 1024
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*")
-_IPV6_UNICAST = ipaddress.IPv6Network("2000::/3")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-# Not for everybody, though Python may say otherwise: RFC 6890 §2.2.2, RFC 7526.
-_SPECIAL = (ipaddress.IPv4Network("192.0.0.0/24"), ipaddress.IPv4Network("192.88.99.0/24"))
-# Where clouds keep the keys of their machines, outside of what is local to a link.
-_KEYS_OF_CLOUDS = (ipaddress.IPv6Network("fd00:ec2::/32"), ipaddress.IPv4Network("100.100.100.200"))
-_SHARED = ipaddress.IPv4Network("100.64.0.0/10")
 
 NO_PRIVATE = "it leads to a private network, which NEWSLETTER_WEBHOOKS_TO_PRIVATE=on would allow"
 
@@ -108,48 +104,21 @@ def _literal(host: str) -> IPv4Address | IPv6Address | None:
 def check_address(address: IPv4Address | IPv6Address, *, secure: bool, to_private: bool) -> None:
     """Raise `EndpointError` unless this address may be called."""
     address = _embedded(address)
-    if _is_public(address):
+    if is_public(address):
         if not secure:
             raise EndpointError("http:// is for private networks only: what is told would be read on its way")
         return
-    if not _is_private(address):
+    if not is_private(address):
         raise EndpointError(f"{address} is no address of a host")
     if not to_private:
         raise EndpointError(NO_PRIVATE)
 
 
 def _embedded(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """The IPv4 address that is called in the end, where an IPv6 address carries one."""
+    """The IPv4 address that is called in the end, where an IPv6 address stands for one (RFC 4291 §2.5.5.2,
+    RFC 6052). Those of tunnels, 6to4 and Teredo, stand for no host of today."""
     if not isinstance(address, IPv6Address):
         return address
-    inner = address.ipv4_mapped or address.sixtofour
-    if inner is None and (address in _NAT64 or (int(address) >> 32 == 0 and int(address) > 1)):
-        inner = IPv4Address(int(address) & 0xFFFFFFFF)
-    return inner or address
-
-
-def _is_public(address: IPv4Address | IPv6Address) -> bool:
-    if isinstance(address, IPv6Address):
-        return address in _IPV6_UNICAST and address.is_global
-    return (
-        address.is_global
-        and not (address.is_multicast or address.is_reserved)
-        and not any(address in network for network in _SPECIAL)
-    )
-
-
-def _is_private(address: IPv4Address | IPv6Address) -> bool:
-    """A network of the publisher's own. Never what a machine has for itself alone on its link: there clouds
-    keep the keys of their machines."""
-    if address.is_loopback:
-        return True
-    if address.is_link_local or address.is_multicast or address.is_unspecified or address.is_reserved:
-        return False
-    if any(address in network for network in _KEYS_OF_CLOUDS):
-        return False
-    if isinstance(address, IPv6Address):
-        return address in ipaddress.IPv6Network("fc00::/7")
-    return address in _SHARED or any(address in network for network in _RFC_1918)
-
-
-_RFC_1918 = tuple(map(ipaddress.IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
+    if address in _NAT64:
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address
