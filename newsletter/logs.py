@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import sys
@@ -27,7 +28,7 @@ def configure(app: Flask, level: str) -> None:
     structlog.configure(
         processors=[limit, *_steps(), structlog.processors.JSONRenderer(ensure_ascii=False)],
         wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET),
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        logger_factory=lambda *_: _Lines(),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -57,6 +58,18 @@ class _LevelLimit(logging.Filter):
     def _least(self) -> int:
         level = current_app.extensions.get(_LEVEL) if has_app_context() else None
         return level if isinstance(level, int) else self._outside
+
+
+class _Lines:
+    """Writes to standard error as it is now. A line that cannot be written, because the disk under it is full
+    or nobody reads it any more, is dropped: nothing that the service does may fail for want of its line."""
+
+    def msg(self, line: str) -> None:
+        with contextlib.suppress(OSError, ValueError):  # ValueError: it was closed
+            sys.stderr.write(f"{line}\n")
+            sys.stderr.flush()
+
+    debug = info = warning = error = exception = critical = msg
 
 
 def _steps() -> list[Any]:
