@@ -128,7 +128,13 @@ def engine_options(settings: Settings) -> dict[str, Any]:
             },
             "pool_pre_ping": True,
         }
-    return {"json_serializer": canonical_json, "pool_size": 8, "max_overflow": 8, "pool_timeout": 10} | own
+    lasting = min(8, settings.database_connections)  # those beyond are given up when they are not needed
+    return {
+        "json_serializer": canonical_json,
+        "pool_size": lasting,
+        "max_overflow": settings.database_connections - lasting,
+        "pool_timeout": 10,
+    } | own
 
 
 def prepare_engine(engine: Engine, settings: Settings) -> None:
@@ -318,6 +324,19 @@ def check_ready(engine: Engine, *, head: str | None) -> None:
             f"the database at {where} is at migration {current or 'none'}, this version needs {head}: "
             "run `newsletter db upgrade`"
         )
+
+
+def check_writable(engine: Engine) -> None:
+    """Raise `DatabaseNotReady` where the database can only be read: its disk takes nothing (the system makes a
+    faulty one read-only), or the server is a standby."""
+    if engine.dialect.name == "sqlite":
+        path = Path(engine.url.database or "")
+        writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+    else:
+        with engine.connect() as connection:
+            writable = connection.scalar(text("SHOW transaction_read_only")) == "off"
+    if not writable:
+        raise DatabaseNotReady("the database can only be read")
 
 
 def first_line(error: Exception) -> str:

@@ -81,6 +81,7 @@ class Settings:
 
     data_dir: Path
     database_url: str
+    database_connections: int  # of one process
     base_url: str
     smtp: Relay | None
     mail_from: Sender
@@ -167,6 +168,7 @@ class Settings:
         settings = cls(
             data_dir=data_dir,
             database_url=_database_url(reader, data_dir),
+            database_connections=reader.number("DATABASE_CONNECTIONS", 16, least=4, most=200),
             base_url=_base_url(reader),
             smtp=_relay(reader),
             mail_from=_sender(reader),

@@ -76,9 +76,10 @@ def shared_folder() -> Path | None:
 
 
 def bury(folder: Path) -> None:
-    """Forget of dead processes what is true of living ones alone."""
-    for number in _dead(folder):
-        mark_process_dead(number, str(folder))  # type: ignore[no-untyped-call]
+    """Forget of dead processes what is true of living ones alone, where the disk lets us."""
+    with contextlib.suppress(OSError):
+        for number in _dead(folder):
+            mark_process_dead(number, str(folder))  # type: ignore[no-untyped-call]
 
 
 def _folder(settings: Settings, *, temporary: bool) -> Path | None:
@@ -101,15 +102,16 @@ def _dead(folder: Path) -> Iterator[int]:
     """The numbers that no living process holds, or takes while we are at it."""
     for file in folder.glob("process-*"):
         number = int(file.name.removeprefix("process-"))
-        lock = _lock(folder, number)
+        # Looking needs no writing: a disk that takes nothing is what a scrape must be able to tell of.
+        lock = _lock(folder, number, mode="r")
         if lock is not None:
             with lock:
                 yield number
 
 
-def _lock(folder: Path, number: int) -> IO[str] | None:
+def _lock(folder: Path, number: int, *, mode: str = "a") -> IO[str] | None:
     """The lock of a number; None where a process holds it."""
-    file = (folder / f"process-{number}").open("a")
+    file = (folder / f"process-{number}").open(mode)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
