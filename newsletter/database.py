@@ -327,8 +327,8 @@ def check_ready(engine: Engine, *, head: str | None) -> None:
 
 
 def check_writable(engine: Engine) -> None:
-    """Raise `DatabaseNotReady` where the database can only be read: its disk takes nothing (the system makes a
-    faulty one read-only), or the server is a standby."""
+    """Raise `DatabaseNotReady` where the database can only be read: its disk takes nothing (the system makes
+    a faulty one read-only), or the server is a standby."""
     if engine.dialect.name == "sqlite":
         path = Path(engine.url.database or "")
         writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)

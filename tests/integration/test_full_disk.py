@@ -72,7 +72,7 @@ def _limited(service: Service, *arguments: str, largest_file: int | None = None,
         text=True,
         timeout=180,
         check=False,
-        preexec_fn=limit,  # noqa: PLW1509 - the suite's process starts no threads meanwhile
+        preexec_fn=limit,
     )
 
 
