@@ -6,10 +6,14 @@ from alembic import context
 from alembic.autogenerate.api import AutogenContext
 from flask import current_app
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
-from newsletter.database import UtcDateTime, is_in_models
+from newsletter.database import DatabaseNotReady, UtcDateTime, is_in_models, transaction_on
 
 _LOCK = 0x6E6577736C657474  # "newslett": one migration run at a time on PostgreSQL
+# Whoever wants a table after us waits while we wait for it: not for as long as an export takes.
+_LOCK_TIMEOUT = "5s"
+_LOCK_NOT_AVAILABLE = "55P03"  # SQLSTATE
 
 
 def _render_item(kind: str, item: object, autogen_context: AutogenContext) -> str | Literal[False]:
@@ -31,11 +35,11 @@ def run() -> None:
             # pragma does nothing inside a transaction, so it is set on the raw connection before BEGIN.
             raw = connection.connection.driver_connection
             raw.execute("PRAGMA foreign_keys=OFF")
-            connection.execution_options(newsletter_begin="BEGIN IMMEDIATE")
         try:
-            with connection.begin():
+            with transaction_on(connection, writing=True):
                 if not on_sqlite:
                     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+                    connection.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'"))
                 context.configure(
                     connection=connection,
                     target_metadata=database.metadata,
@@ -51,6 +55,13 @@ def run() -> None:
                         raise RuntimeError(
                             f"the migration would break {len(broken)} references: {broken[:3]}"
                         )
+        except OperationalError as error:
+            if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+                raise
+            raise DatabaseNotReady(
+                f"a table was in use for longer than {_LOCK_TIMEOUT}, by an export perhaps; nothing was "
+                "changed: run `newsletter db upgrade` again"
+            ) from error
         finally:
             if on_sqlite:
                 raw.execute("PRAGMA foreign_keys=ON")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import flask_migrate
+import psycopg
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -44,3 +47,18 @@ def test_references_are_enforced(service: Service) -> None:
     assert service.counts() | {"consent_events": 0} == {
         "subscribers": 0, "subscriptions": 0, "consent_events": 0, "outbox": 0, "suppressions": 0,
     }  # fmt: skip
+
+
+def test_a_migration_waits_for_a_long_read_no_longer_than_visitors_can(
+    make_service: Callable[..., Service],
+) -> None:
+    service = make_service("postgresql")
+    service.confirmed("ann@example.org")
+    service.command("db", "downgrade", "0006")
+    with psycopg.connect(service.environ["NEWSLETTER_DATABASE_URL"]) as reader:
+        reader.execute("SELECT count(*) FROM subscribers")  # until its transaction ends, as an export does
+        ended = service.command("db", "upgrade", check=False)
+        assert ended.returncode == 1
+        assert "a table was in use for longer than 5s, by an export perhaps; nothing was changed" in ended.stderr
+    service.command("db", "upgrade")
+    assert service.states() == {"ann@example.org": "confirmed"}
