@@ -37,6 +37,7 @@ from newsletter.mail.transport import (
     Withdrawn,
     transport_for,
 )
+from newsletter.models.outbox import Lane
 from newsletter.services import alarms, counting, deliver, idempotency, self_service, spooled
 from newsletter.services.deliver import Claimed
 from newsletter.services.purge import purge
@@ -44,7 +45,7 @@ from newsletter.services.take_return import MEANT_SOMETHING, Taken, take_return
 from newsletter.settings import Settings
 from newsletter.spool import Spool
 
-_BATCH = 50
+_LIMITS = {Lane.INTERACTIVE: 50, Lane.TRANSACTIONAL: 10, Lane.BULK: 5}  # claimed at once
 _POLL = 0.25  # seconds between looks into an empty outbox: how long a first mail waits at most
 _PURGE_EVERY = 600.0  # seconds
 _STORE_PAUSES = (0.2, 0.5, *[1.0] * 60)  # seconds between tries to store a result
@@ -117,7 +118,7 @@ class Worker:
         self._lease_id = uuid4()
         with self._session() as session, write_transaction(session):
             claimed = deliver.claim(
-                session, self._settings, database_now(session), lease_id=self._lease_id, limit=_BATCH
+                session, self._settings, database_now(session), lease_id=self._lease_id, limits=_LIMITS
             )
         self._busy.set()
         try:

@@ -7,10 +7,10 @@ the delivery log that operators look at.
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, String, Text, text
+from sqlalchemy import ForeignKey, Index, SmallInteger, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from newsletter.database import Base
@@ -31,6 +31,26 @@ class Kind(StrEnum):
 
 # These go to the two addresses of a change, whatever becomes of the person's subscriptions.
 ABOUT_ADDRESSES = frozenset({Kind.ADDRESS_CHANGE, Kind.ADDRESS_NOTICE})
+
+
+class Lane(IntEnum):
+    """How urgent a mail is: what is due in a lower one goes first (docs/adr/0020)."""
+
+    INTERACTIVE = 1  # a visitor waits for it
+    TRANSACTIONAL = 2  # about one person, who does not wait for it
+    BULK = 3  # one of many that were made at once: an import's confirmations, reminders
+
+
+# An import's confirmations are bulk, whatever they are otherwise (newsletter.services.outbox).
+LANES = {
+    Kind.CONFIRMATION: Lane.INTERACTIVE,
+    Kind.ALREADY_SUBSCRIBED: Lane.INTERACTIVE,
+    Kind.LINKS: Lane.INTERACTIVE,
+    Kind.ADDRESS_CHANGE: Lane.INTERACTIVE,
+    Kind.ADDRESS_NOTICE: Lane.TRANSACTIONAL,
+    Kind.WELCOME: Lane.TRANSACTIONAL,
+    Kind.REMINDER: Lane.BULK,
+}
 
 
 class Status(StrEnum):
@@ -57,7 +77,13 @@ class OutboxMessage(Base):
 
     __tablename__ = "outbox"
     __table_args__ = (
-        Index("ix_outbox_due", "next_attempt_at", postgresql_where=text(IS_OPEN), sqlite_where=text(IS_OPEN)),
+        Index(
+            "ix_outbox_lane",
+            "lane",
+            "next_attempt_at",
+            postgresql_where=text(IS_OPEN),
+            sqlite_where=text(IS_OPEN),
+        ),
         Index(None, "subscription_id", "created_at"),
         # What an operator looks for, however much was sent.
         Index("ix_outbox_failed", "id", postgresql_where=text(IS_FAILED), sqlite_where=text(IS_FAILED)),
@@ -69,6 +95,7 @@ class OutboxMessage(Base):
     subscription_id: Mapped[UUID] = mapped_column(ForeignKey("subscriptions.id", ondelete="CASCADE"))
     kind: Mapped[str] = mapped_column(String(32))
     status: Mapped[str] = mapped_column(String(16))
+    lane: Mapped[int] = mapped_column(SmallInteger, server_default=text("1"))
     attempts: Mapped[int]
     next_attempt_at: Mapped[datetime]
     lease_id: Mapped[UUID | None]

@@ -1,7 +1,7 @@
 """Alarms: what only an operator can put right, such as receivers that refuse us as a sender (checklist B3).
 
 One row a kind. An alarm ends by itself when it has not been seen for a day; while many mails are refused,
-the run of confirmations that an import has caused is held (newsletter.services.deliver).
+what goes to many, an import's confirmations and reminders, is held (newsletter.services.deliver).
 """
 
 from __future__ import annotations

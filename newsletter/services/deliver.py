@@ -21,9 +21,9 @@ from newsletter.domain import suppressing
 from newsletter.domain.lifecycle import State
 from newsletter.domain.suppressing import digest_of
 from newsletter.models import AddressChange, MailingList, OutboxMessage, Subscriber, Subscription
-from newsletter.models.outbox import ABOUT_ADDRESSES, IS_OPEN, Kind, Status
+from newsletter.models.outbox import ABOUT_ADDRESSES, IS_OPEN, Kind, Lane, Status
 from newsletter.queries import Query, among
-from newsletter.services import alarms, lists, outbox, suppress
+from newsletter.services import alarms, lists, suppress
 from newsletter.services.lists import ListView
 from newsletter.settings import Settings
 
@@ -56,6 +56,7 @@ class Claimed:
     id: UUID
     lease_id: UUID
     kind: Kind
+    lane: Lane
     message_id: str
     attempts: int
     created_at: datetime
@@ -74,11 +75,16 @@ class Claimed:
 
 
 def claim(
-    session: Session, settings: Settings, now: datetime, *, lease_id: UUID, limit: int
+    session: Session, settings: Settings, now: datetime, *, lease_id: UUID, limits: Mapping[Lane, int]
 ) -> list[Claimed]:
-    """Take up to `limit` messages that are due. State and suppression are read again here (S7): a
-    message whose reason is gone is cancelled and not returned."""
-    ids = [row.id for row in _DUE.rows(session, now=now, most=limit)]
+    """Take messages that are due, of each lane up to its limit. State and suppression are read again here
+    (S7): a message whose reason is gone is cancelled and not returned."""
+    ids = [
+        row.id
+        for lane, most in limits.items()
+        if most > 0
+        for row in _DUE.rows(session, lane=lane.value, now=now, most=most)
+    ]
     if not ids:
         return []
     rows = _CONTENTS.rows(session, ids=ids)
@@ -107,16 +113,16 @@ def claim(
 
 
 def _put_off(session: Session, now: datetime, rows: Sequence[Row[Any]]) -> set[UUID]:
-    """The confirmations of imports among these, while receivers refuse us as a sender: a run of mail is
-    stopped then (checklist B3), and tried again later. What a single visitor waits for is not."""
-    of_imports = {row.message for row in rows if row.idempotency_key.startswith(outbox.OF_IMPORT)}
-    if not of_imports:
+    """Those of many among these, while receivers refuse us as a sender: a run of mail is stopped then
+    (checklist B3), and tried again later. What is about one person alone is not."""
+    in_bulk = {row.message for row in rows if row.lane == Lane.BULK}
+    if not in_bulk:
         return set()
     alarm = alarms.standing(session, now)
     if alarm is None or not alarm.stops_runs(now):
         return set()
-    _set(session, of_imports, status=Status.QUEUED.value, next_attempt_at=now + alarms.HOLD, lease_id=None)
-    return of_imports
+    _set(session, in_bulk, status=Status.QUEUED.value, next_attempt_at=now + alarms.HOLD, lease_id=None)
+    return in_bulk
 
 
 class _Recipient(NamedTuple):
@@ -156,6 +162,7 @@ def _claimed(row: Row[Any], lease_id: UUID, held: Sequence[Held]) -> Claimed:
         id=row.message,
         lease_id=lease_id,
         kind=Kind(row.kind),
+        lane=Lane(row.lane),
         message_id=row.message_id,
         attempts=row.attempts + 1,
         created_at=row.queued_at,
@@ -270,7 +277,11 @@ _SUBSCRIBERS, _LISTS = table_of(Subscriber), table_of(MailingList)
 _CHANGES, _TAKEN = table_of(AddressChange), table_of(Subscriber).alias("taken")
 _DUE = Query(
     select(_OUTBOX.c.id)
-    .where(text(IS_OPEN), _OUTBOX.c.next_attempt_at <= bindparam("now", type_=_OUTBOX.c.created_at.type))
+    .where(
+        text(IS_OPEN),
+        _OUTBOX.c.lane == bindparam("lane", type_=_OUTBOX.c.lane.type),
+        _OUTBOX.c.next_attempt_at <= bindparam("now", type_=_OUTBOX.c.created_at.type),
+    )
     .order_by(_OUTBOX.c.next_attempt_at)
     .limit(bindparam("most", type_=Integer))
     .with_for_update(skip_locked=True)
@@ -281,7 +292,7 @@ _CONTENTS = Query(
         _OUTBOX.c.kind,
         _OUTBOX.c.message_id,
         _OUTBOX.c.attempts,
-        _OUTBOX.c.idempotency_key,
+        _OUTBOX.c.lane,
         _OUTBOX.c.created_at.label("queued_at"),
         _OUTBOX.c.subscription_id,
         _SUBSCRIPTIONS.c.state,
@@ -310,7 +321,7 @@ _CONTENTS = Query(
     .outerjoin(_CHANGES, _CHANGES.c.id == _OUTBOX.c.change_id)
     .outerjoin(_TAKEN, _TAKEN.c.identity == _CHANGES.c.new_identity)
     .where(among(_OUTBOX.c.id, "ids"))
-    .order_by(_OUTBOX.c.next_attempt_at, _OUTBOX.c.id)
+    .order_by(_OUTBOX.c.lane, _OUTBOX.c.next_attempt_at, _OUTBOX.c.id)
 )
 _OURS = (_OUTBOX.c.id == bindparam("message"), _OUTBOX.c.lease_id == bindparam("lease"))
 _WANTED = Query(select(_OUTBOX.c.id).where(*_OURS, _OUTBOX.c.status == Status.INFLIGHT.value))

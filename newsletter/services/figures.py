@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from newsletter.database import table_of
 from newsletter.models import ConsentEvent, OutboxMessage, WebhookDelivery
-from newsletter.models.outbox import IS_FAILED, IS_OPEN
+from newsletter.models.outbox import IS_FAILED, IS_OPEN, Lane
 from newsletter.models.webhook import IS_DUE
 
 _MOST = 100_000  # rows that are counted: what is more is as many for whoever is woken by it
@@ -30,9 +30,10 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Figures:
-    """What waits at one moment."""
+    """What waits at one moment; of the outbox also by its lanes."""
 
     outbox: Waiting
+    lanes: dict[Lane, Waiting]
     failed: int
     journal: Waiting
     webhooks: Waiting
@@ -42,8 +43,13 @@ def look(session: Session, now: datetime) -> Figures:
     """What waits now."""
     if session.get_bind().dialect.name == "postgresql":
         session.execute(text(f"SET LOCAL statement_timeout = {_PATIENCE}"))
+    lanes = {lane: _waiting(session, now, _open(lane), _oldest_open(lane)) for lane in Lane}
     return Figures(
-        outbox=_waiting(session, now, _OPEN, _OLDEST_OPEN),
+        outbox=Waiting(
+            min(_MOST, sum(lane.number for lane in lanes.values())),
+            max(lane.oldest_seconds for lane in lanes.values()),
+        ),
+        lanes=lanes,
         failed=_number(session, _FAILED),
         journal=_waiting(session, now, _FRESH, _OLDEST_FRESH),
         webhooks=_waiting(session, now, _UNTOLD, _OLDEST_UNTOLD),
@@ -57,20 +63,26 @@ def _waiting(session: Session, now: datetime, all_of_them: Subquery, first: Subq
     return Waiting(_number(session, all_of_them), max(0.0, seconds))
 
 
+def _open(lane: Lane) -> Subquery:
+    return select(_OUTBOX.c.id).where(text(IS_OPEN), _OUTBOX.c.lane == lane.value).limit(_MOST).subquery()
+
+
+def _oldest_open(lane: Lane) -> Subquery:
+    return (
+        select(_OUTBOX.c.created_at.label("since"))
+        .where(text(IS_OPEN), _OUTBOX.c.lane == lane.value)
+        .order_by(_OUTBOX.c.next_attempt_at)
+        .limit(_FIRST)
+        .subquery()
+    )
+
+
 def _number(session: Session, rows: FromClause) -> int:
     return session.execute(select(func.count()).select_from(rows)).scalar_one()
 
 
 _OUTBOX, _EVENTS = table_of(OutboxMessage), table_of(ConsentEvent)
 _DELIVERIES = table_of(WebhookDelivery)
-_OPEN = select(_OUTBOX.c.id).where(text(IS_OPEN)).limit(_MOST).subquery()
-_OLDEST_OPEN = (
-    select(_OUTBOX.c.created_at.label("since"))
-    .where(text(IS_OPEN))
-    .order_by(_OUTBOX.c.next_attempt_at)
-    .limit(_FIRST)
-    .subquery()
-)
 _FAILED = select(_OUTBOX.c.id).where(text(IS_FAILED)).limit(_MOST).subquery()
 _IS_FRESH = text("seq IS NULL")
 _FRESH = select(_EVENTS.c.id).where(_IS_FRESH).limit(_MOST).subquery()

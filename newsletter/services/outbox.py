@@ -9,26 +9,26 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, literal, or_, select, text, update
+from sqlalchemy import bindparam, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from newsletter.database import table_of
 from newsletter.domain.ids import new_id
 from newsletter.domain.resending import COOL_DOWN, MEMORY
 from newsletter.models import OutboxMessage, Subscription
-from newsletter.models.outbox import ABOUT_ADDRESSES, IS_OPEN, OPEN, Kind, Status
+from newsletter.models.outbox import ABOUT_ADDRESSES, IS_OPEN, LANES, OPEN, Kind, Lane, Status
 from newsletter.queries import Query, among, insert_missing
 
 
 @dataclass
 class History:
     """The mails of one subscription that count against its budgets: when each was sent (or made,
-    where it has not been sent), and whether one is still waiting to be sent; whether that is one that an
-    import puts off so as not to send all of its own at once."""
+    where it has not been sent), and whether one is still waiting to be sent; whether that goes
+    behind what visitors wait for."""
 
     mailed: list[datetime] = field(default_factory=list)
     waiting: bool = False
-    put_off: bool = False
+    is_behind: bool = False
 
 
 def histories(
@@ -36,12 +36,12 @@ def histories(
 ) -> dict[UUID, History]:
     """The history of each subscription, for mails of `kinds`; cancelled ones were never sent."""
     found: dict[UUID, History] = defaultdict(History)
-    for subscription_id, status, mailed_at, key in _MAILED.rows(
+    for subscription_id, status, mailed_at, lane in _MAILED.rows(
         session, ids=list(subscription_ids), since=now - MEMORY, kinds=[kind.value for kind in kinds]
     ):
         found[subscription_id].mailed.append(mailed_at)
         found[subscription_id].waiting |= status in OPEN
-        found[subscription_id].put_off |= status == Status.QUEUED and key.startswith(OF_IMPORT)
+        found[subscription_id].is_behind |= status == Status.QUEUED and lane != Lane.INTERACTIVE
     return found
 
 
@@ -64,6 +64,7 @@ def message_row(
         "subscription_id": subscription_id,
         "kind": kind.value,
         "status": Status.QUEUED.value,
+        "lane": LANES[kind].value,
         "attempts": 0,
         "next_attempt_at": due,
         "message_id": f"<{identifier}@{sender_domain}>",
@@ -79,7 +80,10 @@ def import_row(
     """A confirmation for somebody who was imported. All that counts from when it was made counts from when
     it is due."""
     row = message_row(subscription_id, Kind.CONFIRMATION, due, due=due, sender_domain=sender_domain)
-    return row | {"idempotency_key": f"{OF_IMPORT}{import_id}:{subscription_id}:{generation}"}
+    return row | {
+        "lane": Lane.BULK.value,
+        "idempotency_key": f"{_OF_IMPORT}{import_id}:{subscription_id}:{generation}",
+    }
 
 
 def single_row(
@@ -103,7 +107,8 @@ def last_ask(session: Session, list_id: UUID) -> datetime | None:
         .where(
             _SUBSCRIPTIONS.c.list_id == list_id,
             text(IS_OPEN),
-            _OUTBOX.c.idempotency_key.startswith(OF_IMPORT),
+            _OUTBOX.c.lane == Lane.BULK.value,
+            _OUTBOX.c.idempotency_key.startswith(_OF_IMPORT),
         )
     )
     return due
@@ -122,11 +127,15 @@ def cancel_asks(session: Session, import_id: UUID) -> int:
 
 
 def _asks_of(import_id: UUID) -> tuple[Any, ...]:
-    return text(IS_OPEN), _OUTBOX.c.idempotency_key.startswith(f"{OF_IMPORT}{import_id}:")
+    return (
+        text(IS_OPEN),
+        _OUTBOX.c.lane == Lane.BULK.value,
+        _OUTBOX.c.idempotency_key.startswith(f"{_OF_IMPORT}{import_id}:"),
+    )
 
 
 def hasten(session: Session, now: datetime, subscription_ids: Iterable[UUID]) -> None:
-    """Send now what an import puts off: its reader asks for it, and from now on it is theirs."""
+    """Send now what waits behind others: its reader asks for it, and from now on it is theirs."""
     _HASTEN.run(session, [{"ids": list(subscription_ids), "due": now}])
 
 
@@ -141,7 +150,7 @@ def cancel_for(session: Session, subscription_ids: Iterable[UUID]) -> None:
     _CANCEL.run(session, [{"ids": list(subscription_ids)}])
 
 
-OF_IMPORT = "import:"  # how the idempotency keys of an import's confirmations begin
+_OF_IMPORT = "import:"  # how the idempotency keys of an import's confirmations begin
 _OUTBOX, _SUBSCRIPTIONS = table_of(OutboxMessage), table_of(Subscription)
 MAILED_AT = func.coalesce(_OUTBOX.c.sent_at, _OUTBOX.c.created_at)
 _MAILED = Query(
@@ -149,7 +158,7 @@ _MAILED = Query(
         _OUTBOX.c.subscription_id,
         _OUTBOX.c.status,
         MAILED_AT.label("mailed_at"),
-        _OUTBOX.c.idempotency_key,
+        _OUTBOX.c.lane,
     ).where(
         among(_OUTBOX.c.subscription_id, "ids"),
         # However long the relay was away: what still waits counts.
@@ -161,7 +170,7 @@ _MAILED = Query(
 _ENQUEUE = Query(
     insert_missing(_OUTBOX, "idempotency_key"),
     columns=(
-        "id", "subscription_id", "kind", "status", "attempts", "next_attempt_at", "message_id",
+        "id", "subscription_id", "kind", "status", "lane", "attempts", "next_attempt_at", "message_id",
         "idempotency_key", "created_at", "change_id",
     ),
 )  # fmt: skip
@@ -179,11 +188,12 @@ _HASTEN = Query(
     .where(
         among(_OUTBOX.c.subscription_id, "ids"),
         _OUTBOX.c.status == Status.QUEUED.value,
-        _OUTBOX.c.idempotency_key.startswith(OF_IMPORT),
+        _OUTBOX.c.lane != Lane.INTERACTIVE.value,
+        text("kind IN ('confirmation', 'reminder')"),
     )
     .values(
+        lane=Lane.INTERACTIVE.value,
         next_attempt_at=bindparam("due"),
         created_at=bindparam("due"),
-        idempotency_key=literal("wanted ") + _OUTBOX.c.idempotency_key,
     )
 )

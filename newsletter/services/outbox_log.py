@@ -10,12 +10,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Subquery, exists, func, select, text, update
+from sqlalchemy import ColumnElement, Subquery, case, exists, func, select, text, update
 from sqlalchemy.orm import Session
 
 from newsletter.database import table_of
 from newsletter.models import OutboxMessage, Subscriber, Subscription
-from newsletter.models.outbox import IS_FAILED, IS_OPEN, Kind, Status
+from newsletter.models.outbox import IS_FAILED, IS_OPEN, Kind, Lane, Status
 from newsletter.services import audit
 from newsletter.services.access import Actor
 
@@ -38,6 +38,7 @@ class Entry:
     subscription_id: UUID
     address: str
     kind: Kind
+    lane: Lane
     status: Status
     attempts: int
     created_at: datetime
@@ -65,7 +66,8 @@ class OutboxView:
 
 
 def look(session: Session, list_id: UUID, *, limit: int = 50) -> OutboxView:
-    """What waits, the next due first; what failed and what was sent, the newest first."""
+    """What waits, in the order in which it leaves when it is due; what failed and what was sent, the newest
+    first."""
     return OutboxView(
         _some(session, list_id, _WAITING, limit),
         _some(session, list_id, _FAILED, limit),
@@ -84,20 +86,22 @@ def retry(session: Session, now: datetime, actor: Actor, list_id: UUID, message_
 
 def retry_failed(session: Session, now: datetime, actor: Actor, list_id: UUID) -> int:
     """Let all that failed of a list be due now; returns how many those are."""
-    retried = _again(session, now, list_id, text(IS_FAILED))
+    # They are many, so what a visitor waits for now goes before them.
+    behind = case((_OUTBOX.c.lane < Lane.TRANSACTIONAL.value, Lane.TRANSACTIONAL.value), else_=_OUTBOX.c.lane)
+    retried = _again(session, now, list_id, text(IS_FAILED), lane=behind)
     if retried:
         audit.record(session, now, actor, "mail.all_retried", list_id=list_id, number=retried)
     return retried
 
 
-def _again(session: Session, now: datetime, list_id: UUID, *which: Any) -> int:
+def _again(session: Session, now: datetime, list_id: UUID, *which: Any, **more: Any) -> int:
     ours = exists().where(
         _SUBSCRIPTIONS.c.id == _OUTBOX.c.subscription_id, _SUBSCRIPTIONS.c.list_id == list_id
     )
     rows = session.execute(
         update(_OUTBOX)
         .where(*which, ours)
-        .values(status=Status.QUEUED.value, attempts=0, next_attempt_at=now, lease_id=None)
+        .values(status=Status.QUEUED.value, attempts=0, next_attempt_at=now, lease_id=None, **more)
         .returning(_OUTBOX.c.id)
     )
     return len(rows.all())
@@ -128,25 +132,28 @@ def _entries(session: Session, list_id: UUID, looked: Subquery, limit: int) -> t
         .limit(limit)
     )
     return tuple(
-        Entry(**row._asdict() | {"kind": Kind(row.kind), "status": Status(row.status)}) for row in rows
+        Entry(
+            **row._asdict() | {"kind": Kind(row.kind), "lane": Lane(row.lane), "status": Status(row.status)}
+        )
+        for row in rows
     )
 
 
 _OUTBOX, _SUBSCRIPTIONS, _SUBSCRIBERS = table_of(OutboxMessage), table_of(Subscription), table_of(Subscriber)
 _FIELDS = (
-    "id", "subscription_id", "kind", "status", "attempts", "created_at", "next_attempt_at", "sent_at",
+    "id", "subscription_id", "kind", "lane", "status", "attempts", "created_at", "next_attempt_at", "sent_at",
     "last_error",
 )  # fmt: skip
 
 
-def _first(order: ColumnElement[Any], which: Any = None) -> Subquery:
+def _first(*order: ColumnElement[Any], which: Any = None) -> Subquery:
     """The first `_LOOK` of all lists in an order, each with its place in it."""
     place = func.row_number().over(order_by=order).label("place")
-    first = select(*(_OUTBOX.c[name] for name in _FIELDS), place).order_by(order).limit(_LOOK)
+    first = select(*(_OUTBOX.c[name] for name in _FIELDS), place).order_by(*order).limit(_LOOK)
     return (first.where(which) if which is not None else first).subquery()
 
 
 _NEWEST = _OUTBOX.c.id.desc()
-_WAITING = _first(_OUTBOX.c.next_attempt_at, text(IS_OPEN))
-_FAILED = _first(_NEWEST, text(IS_FAILED))
+_WAITING = _first(_OUTBOX.c.lane, _OUTBOX.c.next_attempt_at, which=text(IS_OPEN))
+_FAILED = _first(_NEWEST, which=text(IS_FAILED))
 _LATELY = _first(_NEWEST)

@@ -26,11 +26,14 @@ def renew(
     """
     found = subscriptions.lock(session, set(subscription_ids))
     past = outbox.histories(session, list(found), now, kinds=MAIL_KINDS)
-    mails = []
+    mails, hastened = [], []
     for identifier, subscription in found.items():
         history = past[identifier]
-        waits = subscription.state is State.PENDING and not history.waiting
-        if waits and may_mail(history.mailed, now=now, consented_at=None):
+        if subscription.state is not State.PENDING:
+            continue
+        if history.is_behind:
+            hastened.append(identifier)
+        elif not history.waiting and may_mail(history.mailed, now=now, consented_at=None):
             mails.append(
                 outbox.message_row(
                     identifier,
@@ -42,4 +45,6 @@ def renew(
                 )
             )
     outbox.enqueue(session, mails)
+    if hastened:
+        outbox.hasten(session, now, hastened)
     return [found.get(identifier) for identifier in subscription_ids]

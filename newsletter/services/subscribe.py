@@ -171,7 +171,7 @@ def _apply(
         mail = _mail(settings, now, mailing_list, standing, starts_anew=starts_anew)
         if mail is not None:
             mails.append(mail)
-        elif standing.history.put_off and standing.state is State.PENDING:
+        elif standing.history.is_behind and standing.state is State.PENDING:
             hastened.add(standing.subscription_id)
         events.append(
             evidence.event_row(

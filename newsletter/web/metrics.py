@@ -22,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from newsletter import counted
 from newsletter.database import first_line
 from newsletter.extensions import db
+from newsletter.models.outbox import Lane
 from newsletter.parts import parts
 from newsletter.services import figures
 from newsletter.services.figures import Figures, Waiting
@@ -114,6 +115,7 @@ class _ReadNow(Collector):
             return
         seen, surge = self._found.figures, self._found.surge
         yield from _waiting("outbox", "Mails", seen.outbox)
+        yield from _by_lane(seen.lanes)
         yield from _waiting("journal", "Events without a number", seen.journal)
         yield from _waiting("webhooks", "Messages to webhooks", seen.webhooks)
         yield _gauge("outbox_failed", "Mails that were given up, up to 100,000.", seen.failed)
@@ -127,6 +129,23 @@ class _ReadNow(Collector):
 
 def _gauge(name: str, meaning: str, value: float) -> Metric:
     return GaugeMetricFamily(f"newsletter_{name}", meaning, value=float(value))
+
+
+def _by_lane(lanes: dict[Lane, Waiting]) -> Iterable[Metric]:
+    waiting = GaugeMetricFamily(
+        "newsletter_outbox_lane_waiting",
+        "Mails that wait, up to 100,000 each.",
+        labels=["lane"],
+    )
+    oldest = GaugeMetricFamily(
+        "newsletter_outbox_lane_oldest_seconds",
+        "Mails that wait: for how long the oldest of each lane has.",
+        labels=["lane"],
+    )
+    for lane, waits in lanes.items():
+        waiting.add_metric([lane.name.lower()], waits.number)
+        oldest.add_metric([lane.name.lower()], waits.oldest_seconds)
+    return waiting, oldest
 
 
 def _waiting(name: str, what: str, waits: Waiting) -> Iterable[Metric]:

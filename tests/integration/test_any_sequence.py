@@ -17,7 +17,7 @@ from newsletter.domain.lifecycle import State
 from newsletter.domain.resending import BUDGETS, COOL_DOWN
 from newsletter.extensions import db
 from newsletter.models import ConsentEvent, OutboxMessage, Subscriber, Subscription
-from newsletter.models.outbox import Status
+from newsletter.models.outbox import Lane, Status
 from newsletter.services import deliver
 from newsletter.services.confirm import Answer, Press, confirm
 from newsletter.services.evidence import Seen
@@ -58,7 +58,8 @@ class Anything(RuleBasedStateMachine):
     @rule()
     def worker_sends(self) -> None:
         def send(session: object) -> None:
-            claimed = deliver.claim(session, self.service.settings, self.now, lease_id=uuid4(), limit=10)  # type: ignore[arg-type]
+            limits = dict.fromkeys(Lane, 10)
+            claimed = deliver.claim(session, self.service.settings, self.now, lease_id=uuid4(), limits=limits)  # type: ignore[arg-type]
             for message in claimed:
                 deliver.record_sent(session, self.service.settings, self.now, message)  # type: ignore[arg-type]
                 person = next(p for p in _PEOPLE if p.lower() == message.address.lower())

@@ -432,7 +432,7 @@ def test_b3_while_we_are_refused_a_run_is_stopped_and_single_visitors_are_served
     service.sign_up("bob@example.org")
     # As an import puts them down, whose confirmations are a run.
     service.write(
-        "UPDATE outbox SET idempotency_key = 'import:1' WHERE subscription_id = "
+        "UPDATE outbox SET lane = 3, idempotency_key = 'import:1' WHERE subscription_id = "
         "(SELECT s.id FROM subscriptions s JOIN subscribers p ON p.id = s.subscriber_id WHERE p.address = :who)",
         who="bob@example.org",
     )
@@ -441,7 +441,7 @@ def test_b3_while_we_are_refused_a_run_is_stopped_and_single_visitors_are_served
 
     page = Console.of(service, "owner@example.org").get("/operator/lists/daily/outbox").text
     assert "Receivers refuse us as a sender" in page
-    assert "Confirmations of imports wait" in page
+    assert "Confirmations of imports and reminders wait" in page
 
     service.sink.on_data = lambda _mail: None
     hour_ago = now() - timedelta(hours=1, minutes=1)

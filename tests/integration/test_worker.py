@@ -11,6 +11,7 @@ import pytest
 
 from newsletter.database import write_transaction
 from newsletter.extensions import db
+from newsletter.models.outbox import Lane
 from newsletter.services import deliver
 from tests.support.postgres import Postgres
 from tests.support.service import Service, eventually, now, path
@@ -19,7 +20,9 @@ from tests.support.smtp import Received
 
 def _claim(service: Service, limit: int = 10, at: datetime | None = None) -> list[deliver.Claimed]:
     with service.app.app_context(), write_transaction(db.session()):
-        return deliver.claim(db.session(), service.settings, at or now(), lease_id=uuid4(), limit=limit)
+        return deliver.claim(
+            db.session(), service.settings, at or now(), lease_id=uuid4(), limits=dict.fromkeys(Lane, limit)
+        )
 
 
 def test_an_accepted_mail_is_recorded_as_sent(service: Service) -> None:

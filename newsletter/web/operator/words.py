@@ -5,7 +5,7 @@ from __future__ import annotations
 from newsletter.domain import scanners
 from newsletter.domain.lifecycle import Event, State
 from newsletter.domain.scanners import Delay, Door
-from newsletter.models.outbox import Kind
+from newsletter.models.outbox import Kind, Lane
 from newsletter.services.exports import Format
 from newsletter.services.importing.options import Field
 
@@ -35,6 +35,11 @@ MAILS = {
     Kind.WELCOME: "Welcome",
     Kind.ADDRESS_CHANGE: "Confirm your new address",
     Kind.ADDRESS_NOTICE: "A new address was asked for",
+}
+LANES = {
+    Lane.INTERACTIVE: "First: somebody waits for it",
+    Lane.TRANSACTIONAL: "Second: nobody waits for it",
+    Lane.BULK: "Last: one of many",
 }
 FORMATS = {
     Format.CSV: "CSV, for spreadsheets",
