@@ -59,6 +59,8 @@ def test_a_migration_waits_for_a_long_read_no_longer_than_visitors_can(
         reader.execute("SELECT count(*) FROM subscribers")  # until its transaction ends, as an export does
         ended = service.command("db", "upgrade", check=False)
         assert ended.returncode == 1
-        assert "a table was in use for longer than 5s, by an export perhaps; nothing was changed" in ended.stderr
+        assert (
+            "a table was in use for longer than 5s, by an export perhaps; nothing was changed" in ended.stderr
+        )
     service.command("db", "upgrade")
     assert service.states() == {"ann@example.org": "confirmed"}
