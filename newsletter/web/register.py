@@ -10,6 +10,7 @@ from newsletter.web.api import register_api
 from newsletter.web.assets import register_assets
 from newsletter.web.changing_address import changing_address
 from newsletter.web.doors import doors
+from newsletter.web.downloads import Downloads
 from newsletter.web.embeds import embeds
 from newsletter.web.errors import register_errors
 from newsletter.web.events import register_events
@@ -42,6 +43,7 @@ def register_web(app: Flask) -> None:
     app.jinja_env.globals["postal_address"] = settings.postal_address
     csrf.init_app(app)
     app.extensions["newsletter.writer"] = Writer(app, settings)
+    app.extensions["newsletter.downloads"] = Downloads(settings.database_connections // 4)
     app.extensions["newsletter.limits"] = Limits(settings)
     app.extensions["newsletter.proofs"] = Proofs(settings.secret_keys)
     app.extensions["newsletter.surges"] = Surges()

@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
+from tests.support.api import caller, problem
+from tests.support.operators import Console
 from tests.support.service import Service, eventually, path
 
 _ROLE = "few"
@@ -70,6 +72,26 @@ def test_without_any_connection_nothing_is_lost_and_it_ends_by_itself(few: Calla
     service.work()
     service.send_mail()
     assert service.states() == {"bob@example.org": "unsubscribed", "ann2@example.org": "pending"}
+
+
+def test_readers_of_exports_leave_connections_to_everybody_else(few: Callable[..., Service]) -> None:
+    """Who downloads holds a connection for as long as the download takes, which is theirs to choose."""
+    service = few(8, NEWSLETTER_DATABASE_CONNECTIONS="8")
+    service.sign_up("bob@example.org")
+    call, owner = caller(service), Console.of(service, "owner@example.org")
+    reading = [call.get("/lists/daily/export?state=pending", buffered=False) for _ in range(2)]
+    refused = problem(call.get("/lists/daily/export?state=pending"), 503)
+    assert refused["code"] == "busy"
+    assert "2 for each web process" in refused["detail"]
+    page = owner.post("/operator/lists/daily/exports", format="csv", states="pending")
+    assert page.status_code == 503
+    assert "Try again when one has ended, or use the command" in page.text
+    assert service.sign_up("ann@example.org").status_code == 200
+    for response in reading:
+        response.close()  # unread
+    rows = call.get("/lists/daily/export?state=pending").text.splitlines()
+    assert len(rows) == 3
+    assert call.get("/lists/daily/export?state=pending").status_code == 200
 
 
 def _take_all(service: Service, others: contextlib.ExitStack) -> None:

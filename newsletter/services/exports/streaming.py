@@ -37,7 +37,7 @@ def stream_export(
     *,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     told: Callable[[int], None] = lambda rows: None,  # noqa: ARG005
-) -> Iterator[bytes]:
+) -> Generator[bytes]:
     """The bytes of an export that was begun, in chunks of about 64 KiB. `told` is told how many subscriptions
     were read so far. Rows, bytes and SHA-256 of what was delivered are kept at its end."""
     digest, size, rows = hashlib.sha256(), 0, 0

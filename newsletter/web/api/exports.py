@@ -31,6 +31,7 @@ from newsletter.web.api.access import actor, list_or_404
 from newsletter.web.api.paging import Paged, page, page_of, read_cursor
 from newsletter.web.api.resource import Resource, nothing_there, whereabouts
 from newsletter.web.api.schemas import Fields, Moment, address, choice, line, state, told
+from newsletter.web.downloads import TooManyDownloads, downloads
 from newsletter.web.problems import Problem, api_problem, sentence
 
 resource = Resource("exports", "Subscribers out, with a proof.")
@@ -171,13 +172,16 @@ def export(wanted: dict[str, Any], slug: str) -> Response:
     )
     if request.method == "HEAD":
         return Response(content_type="application/gzip" if asked.gzip else asked.format.media_type)
-    with write_transaction(session):
-        export_id = start_export(session, datetime.now(UTC), actor(), asked)
-        view = find_export(session, export_id)
-    assert view is not None
-    response = Response(
-        stream_export(db.engine, parts().settings, export_id, asked), content_type=view.media_type
-    )
+    try:
+        with downloads().place() as take:
+            with write_transaction(session):
+                export_id = start_export(session, datetime.now(UTC), actor(), asked)
+                view = find_export(session, export_id)
+            assert view is not None
+            chunks = take(stream_export(db.engine, parts().settings, export_id, asked))
+            response = Response(chunks, content_type=view.media_type)
+    except TooManyDownloads as error:
+        raise Problem(503, "busy", str(error), headers={"Retry-After": "60"}) from error
     response.headers["Content-Disposition"] = f'attachment; filename="{view.file_name}"'
     response.headers["Export-Id"] = str(export_id)
     response.headers["Link"] = f'<{whereabouts("exports", export_id, "manifest")}>; rel="describedby"'

@@ -28,6 +28,7 @@ from newsletter.services.exports import (
 )
 from newsletter.services.exports.columns import ALL
 from newsletter.services.lists import ListView
+from newsletter.web.downloads import TooManyDownloads, downloads
 from newsletter.web.operator import words
 from newsletter.web.operator.access import actor, list_or_404, needs, operator
 from newsletter.web.operator.console import Answer, deed, field, id_or_none
@@ -50,18 +51,21 @@ def export(slug: str) -> Answer:
     """The file, as it is read from the database."""
     mailing_list = list_or_404(slug)
     try:
-        wanted = _wanted(mailing_list)
-        with deed() as (session, now):
-            export_id = start_export(session, now, actor(), wanted)
+        with downloads().place() as take:
+            wanted = _wanted(mailing_list)
+            with deed() as (session, now):
+                export_id = start_export(session, now, actor(), wanted)
+            begun = find_export(db.session(), export_id)
+            assert begun is not None
+            return Response(
+                take(stream_export(db.engine, parts().settings, export_id, wanted)),
+                content_type=begun.media_type,
+                headers={"Content-Disposition": f'attachment; filename="{begun.file_name}"'},
+            )
     except ExportError as error:
         return _page(mailing_list, fault=sentence(error)), 422
-    begun = find_export(db.session(), export_id)
-    assert begun is not None
-    return Response(
-        stream_export(db.engine, parts().settings, export_id, wanted),
-        content_type=begun.media_type,
-        headers={"Content-Disposition": f'attachment; filename="{begun.file_name}"'},
-    )
+    except TooManyDownloads as error:
+        return _page(mailing_list, fault=str(error)), 503
 
 
 @operator.get("/lists/<slug>/exports/<uuid:export_id>/manifest")
