@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -86,3 +87,44 @@ def test_each_example_is_what_its_schema_says(on_sqlite: Service) -> None:
             assert [error.message for error in validator.iter_errors(content["example"])] == [], name
             looked_at += 1
     assert looked_at > 20
+
+
+def operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """All calls."""
+    for item in document["paths"].values():
+        yield from (part for part in item.values() if "responses" in part)
+
+
+def test_nothing_in_the_document_is_unused_and_an_upload_is_one_kind_of_form(on_sqlite: Service) -> None:
+    document = on_sqlite.client.get("/api/v1/openapi.json").get_json()
+    written = json.dumps(document)
+
+    unused = [
+        f"{kind}/{name}"
+        for kind, parts in document["components"].items()
+        for name in parts
+        if f'"#/components/{kind}/{name}"' not in written
+    ]
+    assert unused == ["securitySchemes/token"]  # which is named, and no reference
+    assert document["info"]["license"] == {"name": "MIT", "identifier": "MIT"}
+    sent = {tuple(one["requestBody"]["content"]) for one in operations(document) if "requestBody" in one}
+    assert sent == {("application/json",), ("multipart/form-data",)}
+    upload = document["paths"]["/api/v1/lists/{slug}/imports"]["post"]
+    file = upload["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]["file"]
+    assert (file["type"], file["format"]) == ("string", "binary")
+    assert [one.get("name") for one in upload["parameters"]] == ["filename", None]  # and the Idempotency-Key
+
+
+def test_each_default_in_the_document_is_what_its_schema_says(on_sqlite: Service) -> None:
+    document = on_sqlite.client.get("/api/v1/openapi.json").get_json()
+    schemas = [
+        one["schema"]
+        for call in operations(document)
+        for one in call.get("parameters", ())
+        if "schema" in one
+    ]
+    for schema in document["components"]["schemas"].values():
+        schemas += schema.get("properties", {}).values()
+
+    wrong = [one for one in schemas if "default" in one and not jsonschema_rs.is_valid(one, one["default"])]
+    assert wrong == []

@@ -38,6 +38,9 @@ class Api(flask_smorest.Api):
     def _register_error_handlers(self) -> None:
         """There is one handler of errors already."""
 
+    def _register_pagination_header(self) -> None:
+        """The library's own pages: ours are those of newsletter.web.api.paging."""
+
     def _register_responses(self) -> None:
         responses = {status.name: status.phrase for status in http.HTTPStatus if status >= 400}
         for name, phrase in {**responses, self.DEFAULT_ERROR_RESPONSE_NAME: "Any other problem"}.items():
@@ -52,7 +55,7 @@ def register_api(app: Flask, settings: Settings) -> None:
             "title": "Newsletter",
             "version": __version__,
             "openapi_version": "3.1.0",
-            "info": {"description": _ABOUT},
+            "info": {"description": _ABOUT, "license": {"name": "MIT", "identifier": "MIT"}},
             "servers": [{"url": settings.base_url}],
         }
     )

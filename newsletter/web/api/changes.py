@@ -12,12 +12,13 @@ from newsletter.domain.roles import Scope
 from newsletter.extensions import db
 from newsletter.services.changes import AheadOfJournal, ndjson
 from newsletter.web.api.access import list_or_404
-from newsletter.web.api.resource import Resource
+from newsletter.web.api.resource import Resource, media_type
 from newsletter.web.api.schemas import AboutAPerson, AboutASubscription, Fields, Moment, choice, state, told
 from newsletter.web.problems import Problem, sentence
 
 resource = Resource("changes", "What happened to the subscriptions of a list, in order and complete.")
 
+_LINES = "application/x-ndjson"
 _LARGEST_SEQ = 2**63 - 1
 _EXAMPLE = """\
 {"seq":41,"at":"2026-01-31T08:00:09.000000Z","event":"confirm","id":"019b2f6e-5c00-7d11-8a55-0f6f4bb3c001",\
@@ -60,7 +61,7 @@ class Change(Schema):
 
 @resource.get("/lists/<slug>/changes", scope=Scope.READ_SUBSCRIBERS)
 @resource.arguments(From, location="query")
-@resource.response(200, {"type": "string"}, content_type="application/x-ndjson", example=_EXAMPLE)
+@resource.streams(_LINES, example=_EXAMPLE)
 def get_changes(begin: dict[str, Any], slug: str) -> Response:
     """Follow what happens to a list
 
@@ -74,4 +75,4 @@ def get_changes(begin: dict[str, Any], slug: str) -> Response:
     except AheadOfJournal as error:
         wrong = {"since": "Is past the end."}
         raise Problem(422, "ahead_of_journal", sentence(error), errors=wrong) from error
-    return Response(lines, content_type="application/x-ndjson")
+    return Response(lines, content_type=media_type(_LINES))

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from flask import Response, request
 from marshmallow import Schema, fields, validate
-from webargs.fields import DelimitedList
 
 from newsletter.database import write_transaction
 from newsletter.domain.lifecycle import State
@@ -29,8 +28,8 @@ from newsletter.services.exports import (
 from newsletter.services.exports.columns import ALL
 from newsletter.web.api.access import actor, list_or_404
 from newsletter.web.api.paging import Paged, page, page_of, read_cursor
-from newsletter.web.api.resource import Resource, nothing_there, whereabouts
-from newsletter.web.api.schemas import Fields, Moment, address, choice, line, state, told
+from newsletter.web.api.resource import Resource, media_type, nothing_there, whereabouts
+from newsletter.web.api.schemas import Fields, Moment, Several, address, choice, line, state, told
 from newsletter.web.downloads import TooManyDownloads, downloads
 from newsletter.web.problems import Problem, api_problem, sentence
 
@@ -56,7 +55,7 @@ id,email,name,state,locale,source,created_at,confirmed_at,unsubscribed_at,attrib
 019b2f6e-5c00-7d11-8a55-0f6f4bb3c003,ann@example.org,Ann,confirmed,en,form,2026-01-31T08:00:00.000000Z,\
 2026-01-31T08:00:09.000000Z,,{}\r
 """
-_FILE = {"type": "string", "format": "binary"}
+_MEDIA_TYPES = ("text/csv", "application/jsonl", "application/vnd.sqlite3", "application/gzip")
 _HEADERS = {
     "Export-Id": {
         "description": "The export, for its manifest.",
@@ -70,7 +69,7 @@ class Wanted(Fields):
     """Whose, which, how written."""
 
     format = choice(*Format, **told("How it is written; some as other tools take it.", load_default="csv"))
-    state = DelimitedList(
+    state = Several(
         state(),
         validate=validate.Length(min=1),
         **told("In these states, separated by commas.", load_default=("confirmed",)),
@@ -95,7 +94,7 @@ class Wanted(Fields):
             load_default=False,
         ),
     )
-    columns = DelimitedList(
+    columns = Several(
         choice(*ALL), **told("Which columns, separated by commas; else the format's own.", load_default=())
     )
     safe = fields.Boolean(
@@ -147,10 +146,7 @@ class Manifest(Schema):
 
 @resource.get("/lists/<slug>/export", scope=Scope.EXPORT)
 @resource.arguments(Wanted, location="query")
-@resource.response(200, _FILE, content_type="text/csv", example=_CSV, headers=_HEADERS)
-@resource.alt_response(200, schema=_FILE, content_type="application/jsonl", success=True)
-@resource.alt_response(200, schema=_FILE, content_type="application/vnd.sqlite3", success=True)
-@resource.alt_response(200, schema=_FILE, content_type="application/gzip", success=True)
+@resource.streams(*_MEDIA_TYPES, example=_CSV, headers=_HEADERS)
 def export(wanted: dict[str, Any], slug: str) -> Response:
     """Export a list
 
@@ -171,7 +167,8 @@ def export(wanted: dict[str, Any], slug: str) -> Response:
         }
     )
     if request.method == "HEAD":
-        return Response(content_type="application/gzip" if asked.gzip else asked.format.media_type)
+        own = "application/gzip" if asked.gzip else asked.format.media_type
+        return Response(content_type=media_type(own))
     try:
         with downloads().place() as take:
             with write_transaction(session):
@@ -179,7 +176,7 @@ def export(wanted: dict[str, Any], slug: str) -> Response:
                 view = find_export(session, export_id)
             assert view is not None
             chunks = take(stream_export(db.engine, parts().settings, export_id, asked))
-            response = Response(chunks, content_type=view.media_type)
+            response = Response(chunks, content_type=media_type(view.media_type))
     except TooManyDownloads as error:
         raise Problem(503, "busy", str(error), headers={"Retry-After": "60"}) from error
     response.headers["Content-Disposition"] = f'attachment; filename="{view.file_name}"'

@@ -151,7 +151,7 @@ class _Reader:
             sent = json.dumps(body.get("example", {}), ensure_ascii=False)
             parts += ["-H 'Content-Type: application/json'", f"-d '{sent}'"]
         elif media:
-            parts += [f"-H 'Content-Type: {media}'", "--data-binary @subscribers.csv"]
+            parts.append("-F file=@subscribers.csv")
         return " \\\n  ".join([*parts, f"'{where}'"])
 
     def _follow(self, part: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -27,6 +27,8 @@ from newsletter.web.problems import Problem
 PREFIX = "/api/v1"
 View = TypeVar("View", bound=Callable[..., Any])
 _LARGEST_BODY = 64 * 1024
+BYTES = "application/octet-stream"
+_FILE = {"type": "string", "format": "binary"}
 
 
 class Parser(FlaskParser):
@@ -69,6 +71,7 @@ class Resource(Blueprint):
         super().__init__(name, __name__, url_prefix=PREFIX, description=description)
         csrf.exempt(self)
         self.after_request(tell_allowance)
+        self._prepare_doc_cbks.append(_document_key)
 
     def route(
         self, rule: str, *, scope: Scope, largest: Callable[[], int] | None = None, **options: Any
@@ -111,10 +114,32 @@ class Resource(Blueprint):
         def document(view: View) -> View:
             documented = self.response(201, schema, headers=headers, **more)(view)
             documented = self.alt_response(409, http.HTTPStatus.CONFLICT.name)(documented)
-            with_key: View = self.doc(parameters=["IdempotencyKey"])(documented)
-            return with_key
+            vars(documented)["_apidoc"]["takes_key"] = True
+            creating: View = documented
+            return creating
 
         return document
+
+    def streams(self, *media_types: str, **more: Any) -> Callable[[View], View]:
+        """Document a call that answers with a file. Generated clients know bytes and no other kind of file:
+        that is what they find first, and who asks for bytes gets the file by that name."""
+
+        def document(view: View) -> View:
+            documented = view
+            for one in reversed(media_types):  # what is added last stands first
+                documented = self.alt_response(200, schema=_FILE, content_type=one, success=True)(documented)
+            streaming: View = self.response(200, _FILE, content_type=BYTES, **more)(documented)
+            return streaming
+
+        return document
+
+
+def _document_key(doc: dict[str, Any], doc_info: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """The header of calls that create, after their other parameters: what is documented by hand replaces
+    them."""
+    if doc_info.get("takes_key"):
+        doc["parameters"] = [*doc.get("parameters", ()), "IdempotencyKey"]
+    return doc
 
 
 class IdConverter(UUIDConverter):
@@ -126,6 +151,12 @@ class IdConverter(UUIDConverter):
 def whereabouts(*path: object) -> str:
     """The whole address of a thing, by the parts of its path."""
     return "/".join((parts().settings.base_url + PREFIX, *map(str, path)))
+
+
+def media_type(own: str) -> str:
+    """The media type of a file that is answered: its own, or bytes for whoever would rather have those."""
+    accepted = request.accept_mimetypes
+    return BYTES if accepted[BYTES] > accepted[own.partition(";")[0]] else own
 
 
 def nothing_there(what: str) -> Problem:

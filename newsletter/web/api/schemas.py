@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from marshmallow import RAISE, Schema, ValidationError, fields, pre_load, validate
+from webargs.fields import DelimitedList
 
 from newsletter.database import rfc3339
 from newsletter.domain.lifecycle import State
@@ -52,6 +53,21 @@ def _fault(value: Any) -> str | None:
     elif isinstance(value, list):
         inner = value
     return next((fault for item in inner if (fault := _fault(item))), None)
+
+
+class Several(DelimitedList):
+    """Values separated by commas in a query, or each in a parameter of its own, as some generated clients
+    write them whatever the document says: none of them is lost."""
+
+    is_multiple = True
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> Any:
+        written = ",".join(value) if isinstance(value, list) else value
+        return super()._deserialize(written, attr, data, **options)  # type: ignore[no-untyped-call]
+
+    def _serialize(self, value: Any, *_: Any, **__: Any) -> list[Any]:
+        """For the document, whose defaults are lists."""
+        return list(value)
 
 
 class TrueOrFalse(fields.Boolean):

@@ -10,7 +10,6 @@ from uuid import UUID
 from flask import Response, request
 from marshmallow import Schema, fields, validate
 from sqlalchemy.orm import Session
-from webargs.fields import DelimitedList
 
 from newsletter.database import write_transaction
 from newsletter.domain.addresses import AddressError, parse_address
@@ -33,6 +32,7 @@ from newsletter.web.api.schemas import (
     AboutASubscription,
     Fields,
     Moment,
+    Several,
     address,
     choice,
     line,
@@ -79,7 +79,7 @@ _DETAILED = _EXAMPLE | {
 class Wanted(Paged):
     """Which subscriptions."""
 
-    state = DelimitedList(state(), **told("In one of these states, separated by commas.", load_default=()))
+    state = Several(state(), **told("In one of these states, separated by commas.", load_default=()))
     q = line(200, **told("Whose address or name holds this text, whatever its case.", load_default=""))
     without_paused = fields.Boolean(
         truthy={"true"},
