@@ -37,7 +37,8 @@ from newsletter.services.importing import (
     spooled,
     start_import,
 )
-from newsletter.services.importing.imports import CHUNK, ENDED
+from newsletter.services.importing.files import CHUNK
+from newsletter.services.importing.imports import ENDED
 from newsletter.services.importing.options import DELIMITERS, ENCODINGS
 from newsletter.services.importing.running import Claimed, cancelled
 from newsletter.work.imports import carry_out, claim_own
@@ -93,7 +94,7 @@ def import_command(
     mailing_list = find_list(slug)
     session = db.session()
     now = datetime.now(UTC)
-    with spooled(parts().settings, _read(file)) as stored, write_transaction(session):
+    with spooled(_read(file)) as stored, write_transaction(session):
         # In one transaction, so that no worker takes it from us.
         import_id = create_import(session, now, COMMAND_LINE, mailing_list.id, file.name, stored)
         seen = look(

@@ -30,7 +30,7 @@ from newsletter.models import (
     OutboxMessage,
     Wording,
 )
-from newsletter.services.importing import imports
+from newsletter.services.importing import files, imports
 from newsletter.settings import Settings
 
 FILE_REMOVED = "somebody in this file was erased meanwhile, so it was removed: bring it again without them"
@@ -104,7 +104,7 @@ def _is_in_file(session: Session, import_id: UUID, address: str) -> bool:
     needles = _encoded(address)
     overlap = max(map(len, needles)) + 2 * _CONTEXT
     text = b""
-    for part in chain([_EDGE], imports.stored(session, import_id), [_EDGE]):
+    for part in chain([_EDGE], files.stored(session, import_id), [_EDGE]):
         text = text[-overlap:] + part.lower()
         if any(_stands_alone(needle, text) for needle in needles):
             return True

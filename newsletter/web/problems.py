@@ -7,7 +7,9 @@ from http import HTTPStatus
 from typing import Any
 
 from flask import Response, json, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from newsletter.web.uploads import CutOff
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -65,6 +67,7 @@ def api_problem(error: HTTPException) -> Response:
         return response
     status = error.code or 500
     name, detail = _API_SAYS.get(status) or _API_SAYS[400 if status < 500 else 500]
+    detail = about_size(error) or detail
     # webargs leaves its findings there, by the part of the request that they are about.
     found: dict[str, Any] = getattr(error, "data", None) or {}
     response = _told(status, name, detail, _by_field(found.get("messages", {})))
@@ -95,7 +98,20 @@ def _by_field(messages: Mapping[str, Any]) -> dict[str, str]:
     return {("body" if name == "_schema" else name): what for name, what in found.items()}
 
 
-def sentence(error: Exception) -> str:
+def about_size(error: HTTPException) -> str | None:
+    """What a person needs to know of a body that is too large, or was cut off; None where it is neither, or
+    where nobody knows how large it is."""
+    if isinstance(error, CutOff):
+        return error.description
+    sent, largest = request.content_length, request.max_content_length
+    if not isinstance(error, RequestEntityTooLarge) or not sent or not largest:
+        return None
+    if sent <= largest:
+        return "The form has more fields than are taken here, or a larger one. Nothing was changed."
+    return f"The request has {sent:,} bytes; at most {largest:,} are taken here. Nothing was changed."
+
+
+def sentence(error: Exception | str) -> str:
     """What an error says, as a sentence for whoever asked."""
     said = str(error)
     return f"{said[:1].upper()}{said[1:]}" + ("" if said.endswith((".", "!", "?")) else ".")

@@ -182,7 +182,7 @@ def test_no_file_and_one_that_is_too_large(make_service) -> None:  # type: ignor
     assert upload(owner, b"a" * (1024 * 1024 + 1)).status_code == 422
     assert upload(owner, b"a" * (2 * 1024 * 1024)).status_code == 413
     viewer = Console.of(service, "viewer@example.org", role=Role.VIEWER)
-    assert upload(viewer, b"a" * (100 * 1024)).status_code == 413
+    assert upload(viewer, b"a" * (300 * 1024)).status_code == 413
     assert service.one("SELECT count(*) FROM imports") == 0
 
 

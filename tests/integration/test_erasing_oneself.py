@@ -151,7 +151,7 @@ def test_who_complained_and_erases_themself_is_kept_from_mail_for_good(on_sqlite
 def test_a_file_that_waits_is_found_in_any_encoding_and_across_its_parts(
     on_sqlite: Service, encoding: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("newsletter.services.importing.imports.CHUNK", 16)
+    monkeypatch.setattr("newsletter.services.importing.files.CHUNK", 16)
     on_sqlite.confirmed("änn@example.org")
     uploaded(on_sqlite, "email\nbob@example.org\nÄNN@Example.org\n".encode(encoding))
     other = uploaded(on_sqlite, "email\nbob@example.org\n".encode(encoding))

@@ -91,7 +91,7 @@ def _one_of_each(service: Service) -> dict[str, UUID]:
     daily = the_list(service)
     asked = ExportRequest(list_id=daily.id, lists=None, format=Format.CSV)
     file = [b"email\ncarol@example.org\n"]
-    with spooled(service.settings, file) as stored:
+    with spooled(file) as stored:
         import_id = writing(
             service,
             lambda session: create_import(session, now(), COMMAND_LINE, daily.id, "people.csv", stored),

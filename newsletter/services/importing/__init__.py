@@ -1,14 +1,15 @@
-"""Subscribers in, from a file: `reading` makes rows of its bytes, `mapping` says what its columns are,
-`validating` decides row by row, `storing` writes them set by set, `imports` is the life of an import."""
+"""Subscribers in, from a file: `files` keeps it, `reading` makes rows of its bytes, `mapping` says what its
+columns are, `validating` decides row by row, `storing` writes them set by set, `imports` is the life of an
+import."""
 
 from __future__ import annotations
 
+from newsletter.services.importing.files import Spooled, spooled, too_large
 from newsletter.services.importing.imports import (
     HasEnded,
     ImportView,
     Look,
     Refusal,
-    Spooled,
     cancel_import,
     check_import,
     create_import,
@@ -16,7 +17,6 @@ from newsletter.services.importing.imports import (
     look,
     recent_imports,
     refusals,
-    spooled,
     start_import,
 )
 from newsletter.services.importing.options import ImportFault, Options
@@ -38,4 +38,5 @@ __all__ = [
     "refusals",
     "spooled",
     "start_import",
+    "too_large",
 ]

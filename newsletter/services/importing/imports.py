@@ -1,14 +1,10 @@
 """The life of an import: a file comes, is looked at, checked, started, cancelled.
 
-The file's bytes are kept in the database until it has ended, so that a worker on any machine can read it.
 What the worker does is in `running`."""
 
 from __future__ import annotations
 
-import hashlib
-import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -23,11 +19,10 @@ from newsletter.models import Import, ImportChunk, ImportRefusal, ImportState
 from newsletter.services import audit, outbox
 from newsletter.services.access import Actor
 from newsletter.services.importing import mapping
-from newsletter.services.importing.detecting import Encoding, columns_of, detect, keys_of
+from newsletter.services.importing.detecting import columns_of, detect
+from newsletter.services.importing.files import Spooled, store, stored
 from newsletter.services.importing.options import Form, ImportFault, Options
-from newsletter.settings import Settings
 
-CHUNK = 1024 * 1024  # bytes
 ENDED = (ImportState.DONE, ImportState.FAILED, ImportState.CANCELLED)
 _AT_WORK = (ImportState.CHECKING, ImportState.QUEUED, ImportState.RUNNING)
 
@@ -86,41 +81,6 @@ class Refusal:
     reason: str
 
 
-@dataclass(frozen=True)
-class Spooled:
-    """A file that was read to its end, and what only all of it tells: its encoding, the keys of its JSON."""
-
-    chunks: Callable[[], Iterator[bytes]]  # of one size
-    size: int
-    sha256: str
-    encoding: str
-    keys: tuple[str, ...]
-
-
-@contextmanager
-def spooled(settings: Settings, parts: Iterable[bytes]) -> Iterator[Spooled]:
-    """Read an upload to its end, into a temporary file: before the transaction of `create_import` begins,
-    because it may come slowly, and because all of it is looked at. Raises `ImportFault` where it is too
-    large, empty, or no text."""
-    with tempfile.TemporaryFile() as file:
-        encoding, digest, size = Encoding(), hashlib.sha256(), 0
-        for chunk in _chunks(parts):
-            size += len(chunk)
-            _check_size(settings, size)
-            encoding.feed(chunk)
-            digest.update(chunk)
-            file.write(chunk)
-        if not size:
-            raise ImportFault("the file is empty")
-
-        def chunks() -> Iterator[bytes]:
-            file.seek(0)
-            return iter(lambda: file.read(CHUNK), b"")
-
-        name = encoding.name()
-        yield Spooled(chunks, size, digest.hexdigest(), name, keys_of(chunks(), name))
-
-
 def create_import(
     session: Session,
     now: datetime,
@@ -142,8 +102,7 @@ def create_import(
             }
         ],
     )  # fmt: skip
-    for number, chunk in enumerate(file.chunks()):
-        session.execute(insert(_CHUNKS), [{"import_id": identifier, "number": number, "data": chunk}])
+    store(session, identifier, file)
     look(session, identifier)  # what cannot be read at all is refused now
     audit.record(
         session, now, actor, "import.uploaded", list_id=list_id, subject=str(identifier),
@@ -320,39 +279,6 @@ def _own(session: Session, actor: Actor, import_id: UUID) -> ImportView:
     if found is None or not actor.sees(found.list_id):
         raise ImportFault("there is no such import")
     return found
-
-
-def stored(session: Session, import_id: UUID) -> Iterator[bytes]:
-    """The chunks of a file, one after the other."""
-    number = 0
-    while True:
-        data = session.scalar(
-            select(_CHUNKS.c.data).where(_CHUNKS.c.import_id == import_id, _CHUNKS.c.number == number)
-        )
-        if data is None:
-            return
-        yield bytes(data)
-        number += 1
-
-
-def _chunks(parts: Iterable[bytes]) -> Iterator[bytes]:
-    """Parts of any size as parts of one."""
-    rest = bytearray()
-    for part in parts:
-        rest += part
-        while len(rest) >= CHUNK:
-            yield bytes(rest[:CHUNK])
-            del rest[:CHUNK]
-    if rest:
-        yield bytes(rest)
-
-
-def _check_size(settings: Settings, size: int) -> None:
-    if size > settings.largest_import:
-        raise ImportFault(
-            f"the file is larger than {settings.largest_import // 1024 // 1024} MB: "
-            "divide it, or raise NEWSLETTER_LARGEST_IMPORT_MB"
-        )
 
 
 def _tidy(filename: str) -> str:

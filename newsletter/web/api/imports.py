@@ -19,8 +19,9 @@ from newsletter.models import ImportState
 from newsletter.parts import parts
 from newsletter.services import importing, lists
 from newsletter.services.importing import HasEnded, ImportFault, ImportView, Options
-from newsletter.services.importing.imports import CHUNK
+from newsletter.services.importing.files import CHUNK
 from newsletter.services.importing.options import Form
+from newsletter.web import uploads
 from newsletter.web.api.access import actor, list_or_404
 from newsletter.web.api.creating import Made, create
 from newsletter.web.api.import_schemas import (
@@ -38,15 +39,15 @@ from newsletter.web.api.import_schemas import (
 from newsletter.web.api.paging import Paged, page, page_of, read_cursor
 from newsletter.web.api.resource import Resource, nothing_there, whereabouts
 from newsletter.web.problems import Problem, api_problem, sentence
+from newsletter.web.uploads import FileTooLarge
 
 resource = Resource("imports", "Subscribers in, from a file.")
 
-_AROUND_A_FILE = 1024 * 1024  # bytes that multipart may add
 _LARGEST_LINE = 2**63 - 1
 
 
 def _largest() -> int:
-    return parts().settings.largest_import + _AROUND_A_FILE
+    return parts().settings.largest_import
 
 
 @resource.post("/lists/<slug>/imports", scope=Scope.IMPORT, largest=_largest)
@@ -61,9 +62,9 @@ def upload_import(asked: dict[str, Any], slug: str) -> Response:
     it.
     """
     mailing_list, settings = list_or_404(slug), parts().settings
-    filename, arriving = _file(asked["filename"])
+    filename, arriving = _file(asked["filename"], settings.largest_import)
     # Read to its end before the transaction begins: a slow caller holds up nobody.
-    with importing.spooled(settings, arriving) as stored:
+    with importing.spooled(arriving) as stored:
 
         def make(session: Session, now: datetime) -> Made:
             made = importing.create_import(session, now, actor(), mailing_list.id, filename, stored)
@@ -175,11 +176,20 @@ def _refuse(error: ImportFault) -> Response:
     return api_problem(Problem(422, "invalid", sentence(error)))
 
 
-def _file(filename: str) -> tuple[str, Iterable[bytes]]:
-    """The file that is sent, and its name."""
+@resource.errorhandler(FileTooLarge)
+def _refuse_file(error: FileTooLarge) -> Response:
+    slug = (request.view_args or {})["slug"]
+    said = importing.too_large(error.size, parts().settings.largest_import, slug)
+    return api_problem(Problem(413, "too_large", sentence(said)))
+
+
+def _file(filename: str, largest: int) -> tuple[str, Iterable[bytes]]:
+    """The file that is sent, and its name. Raises `FileTooLarge`."""
     if request.content_length is None:
         raise LengthRequired
     if request.mimetype != "multipart/form-data":
+        if request.content_length > largest:
+            raise FileTooLarge(request.content_length)
         return filename, iter(lambda: request.stream.read(CHUNK), b"")
     unknown = {name: "Unknown field." for name in (*request.form, *request.files) if name != "file"}
     if unknown:
@@ -188,6 +198,8 @@ def _file(filename: str) -> tuple[str, Iterable[bytes]]:
     if sent is None:
         wrong = {"file": "Missing data for required field."}
         raise Problem(422, "invalid", "The form has no file.", errors=wrong)
+    if (size := uploads.size_of(sent)) > largest:
+        raise FileTooLarge(size)
     return sent.filename or filename, iter(lambda: sent.stream.read(CHUNK), b"")
 
 

@@ -20,13 +20,15 @@ from newsletter.domain.nesting import is_too_deep
 from newsletter.domain.roles import Scope
 from newsletter.extensions import csrf
 from newsletter.parts import parts
+from newsletter.web import uploads
 from newsletter.web.api.access import admit, tell_allowance
 from newsletter.web.languages import speak
 from newsletter.web.problems import Problem
 
 PREFIX = "/api/v1"
 View = TypeVar("View", bound=Callable[..., Any])
-_LARGEST_BODY = 64 * 1024
+# Attributes of 10,000 characters, each written as JSON's two \uXXXX, and what stands around them.
+_LARGEST_BODY = 256 * 1024
 BYTES = "application/octet-stream"
 _FILE = {"type": "string", "format": "binary"}
 
@@ -76,8 +78,8 @@ class Resource(Blueprint):
     def route(
         self, rule: str, *, scope: Scope, largest: Callable[[], int] | None = None, **options: Any
     ) -> Callable[[View], View]:
-        """Register a view for tokens with a scope. `largest` gives how many bytes a body may have, where it
-        is more than an object of JSON."""
+        """Register a view for tokens with a scope. `largest` gives how many bytes a file may have, where it
+        takes one."""
         add = super().route(rule, **options)
 
         def register(view: View) -> View:
@@ -86,8 +88,10 @@ class Resource(Blueprint):
             @wraps(view)
             def admitted(*args: Any, **kwargs: Any) -> Any:
                 speak("en")
-                request.max_content_length = largest() if largest else _LARGEST_BODY
+                request.max_content_length = _LARGEST_BODY
                 admit(scope)
+                if largest:
+                    uploads.take_file(request, largest())
                 if request.args and not takes_query:
                     unknown = dict.fromkeys(request.args, "Unknown field.")
                     raise Problem(422, "invalid", "This call takes no parameters.", errors=unknown)

@@ -23,7 +23,9 @@ from newsletter.services.lists import ListView
 from newsletter.services.subscribers import SubscriberView
 from newsletter.web.operator.access import actor, logged_in, operator
 
-_LARGEST_FORM = 64 * 1024  # attributes, and lists of sites
+# Attributes, a statement, the columns of a file: some 20,000 characters, of up to twelve bytes as a form
+# sends them.
+_LARGEST_FORM = 256 * 1024
 _MOST_FIELDS = 1000
 # What a view of a form may answer: a page, a page with its status, or a way on.
 Answer = str | tuple[str, int] | BaseResponse
@@ -31,14 +33,10 @@ Answer = str | tuple[str, int] | BaseResponse
 
 @operator.url_value_preprocessor
 def _take_forms(endpoint: str | None, _values: dict[str, Any] | None) -> None:  # noqa: ARG001
-    take_larger(_LARGEST_FORM, scope=Scope.READ_LISTS)
-
-
-def take_larger(size: int, *, scope: Scope) -> None:
-    """Let an operator who may do this send more than a visitor. Called from a URL value preprocessor: the
-    form is read before any view, and before the functions that Flask calls before it."""
-    if request.method == "POST" and logged_in() is not None and actor().may(scope):
-        request.max_content_length = size
+    """Let an operator send more than a visitor. A form is read before any view, and before the functions that
+    Flask calls before it; this is called still earlier."""
+    if request.method == "POST" and logged_in() is not None and actor().may(Scope.READ_LISTS):
+        request.max_content_length = _LARGEST_FORM
         request.max_form_memory_size = _LARGEST_FORM
         request.max_form_parts = _MOST_FIELDS
 

@@ -6,6 +6,8 @@ from flask import Response, make_response, render_template
 from werkzeug.exceptions import HTTPException
 
 from newsletter.web.operator.access import operator
+from newsletter.web.problems import about_size
+from newsletter.web.uploads import CutOff
 
 _SAYS = {
     400: (
@@ -27,10 +29,10 @@ def _say(error: HTTPException) -> Response | HTTPException:
     if error.response is not None or error.code is None or error.code < 400:
         return error
     title, words = _SAYS.get(error.code) or (error.name, "Nothing was changed. Please go back and try again.")
-    wait = _in_words(getattr(error, "retry_after", None))
-    page = render_template(
-        "operator/error.html", title=title, words=words.format(wait=wait), log_in=error.code == 401
-    )
+    if isinstance(error, CutOff):
+        title = "That did not arrive whole"
+    words = (about_size(error) or words).format(wait=_in_words(getattr(error, "retry_after", None)))
+    page = render_template("operator/error.html", title=title, words=words, log_in=error.code == 401)
     response = make_response(page, error.code)
     for name, value in error.get_headers():
         if name not in ("Content-Type", "Content-Length"):

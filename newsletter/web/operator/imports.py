@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
-from flask import Response, flash, redirect, render_template, request, url_for
+from flask import Response, abort, flash, redirect, render_template, request, url_for
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import NotFound
@@ -34,27 +34,42 @@ from newsletter.services.importing import (
     refusals,
     spooled,
     start_import,
+    too_large,
 )
-from newsletter.services.importing.imports import CHUNK
+from newsletter.services.importing.files import CHUNK
 from newsletter.services.importing.options import DELIMITERS, ENCODINGS
 from newsletter.services.lists import ListView
 from newsletter.services.outbox import waiting_asks
+from newsletter.web import uploads
 from newsletter.web.operator import words
-from newsletter.web.operator.access import actor, list_or_404, needs, operator
-from newsletter.web.operator.console import Answer, deed, field, go_on, id_or_none, take_larger
+from newsletter.web.operator.access import actor, list_or_404, logged_in, needs, operator
+from newsletter.web.operator.console import Answer, deed, field, go_on, id_or_none
 from newsletter.web.problems import sentence
+from newsletter.web.uploads import FileTooLarge
 
 _A_PAGE = 20
 _SHOWN = 20  # refused rows on the page; the file has them all
 _AT_WORK = (ImportState.CHECKING, ImportState.QUEUED, ImportState.RUNNING)
 _TO_BE_READ = (ImportState.UPLOADED, ImportState.CHECKED)
-_FORM = 64 * 1024  # bytes of an upload that are not the file
 
 
 @operator.url_value_preprocessor
 def _take_files(endpoint: str | None, _values: dict[str, Any] | None) -> None:
-    if endpoint == "operator.upload_import":
-        take_larger(parts().settings.largest_import + _FORM, scope=Scope.IMPORT)
+    if endpoint != "operator.upload_import" or request.method != "POST":
+        return
+    if logged_in() is None:
+        abort(401)  # rather than 413: nobody is told that a file is too large which would be taken
+    # A form of the other kind is read into memory whole, and holds no file.
+    if actor().may(Scope.IMPORT) and request.mimetype == "multipart/form-data":
+        uploads.take_file(request, parts().settings.largest_import)
+
+
+@operator.errorhandler(FileTooLarge)
+def _refuse_file(error: FileTooLarge) -> Answer:
+    """The page of the imports, with what is said of a file that is too large, once all of it was sent."""
+    slug = (request.view_args or {})["slug"]
+    fault = sentence(too_large(error.size, parts().settings.largest_import, slug))
+    return _page(list_or_404(slug), fault), 413
 
 
 @operator.teardown_request
@@ -78,7 +93,8 @@ def _page(mailing_list: ListView, fault: str | None = None) -> str:
         imports=found,
         more=found[-1].id if len(found) == _A_PAGE else None,
         fault=fault,
-        largest=parts().settings.largest_import // 1024 // 1024,
+        largest=parts().settings.largest_import,
+        too_large=sentence(too_large("{size}", parts().settings.largest_import, mailing_list.slug)),
     )
 
 
@@ -91,8 +107,11 @@ def upload_import(slug: str) -> Answer:
     if file is None or not file.filename:
         return _page(mailing_list, fault="Choose a file."), 422
     pieces = iter(lambda: file.stream.read(CHUNK), b"")
+    largest = parts().settings.largest_import
+    if (size := uploads.size_of(file)) > largest:
+        return _page(mailing_list, fault=sentence(too_large(size, largest, slug))), 422
     try:
-        with spooled(parts().settings, pieces) as stored, deed() as (session, now):
+        with spooled(pieces) as stored, deed() as (session, now):
             import_id = create_import(session, now, actor(), mailing_list.id, file.filename, stored)
     except ImportFault as error:
         return _page(mailing_list, fault=sentence(error)), 422
