@@ -76,6 +76,9 @@ def _spellings(address: str) -> set[str]:
         for name in spellings_of_domain(domain)
         for other in _looks(name)
     }
+    # As people paste it, and imports take it.
+    cases |= {case.replace("@", at) for case in cases for at in ("%40", "\N{FULLWIDTH COMMERCIAL AT}")}
+    cases |= {case.translate(_FULL_WIDTH) for case in (address, address.lower(), address.upper())}
     written = {write(case) for case in cases for write in (str, _json, _ascii_json)}
     return {spelling.translate(_ASCII_LOWER) for spelling in written}
 
@@ -150,6 +153,7 @@ _EDGE = b"\n" * _CONTEXT  # what is around a file
 _BEGINS_BEFORE = re.compile(rb"(?<!\\)(?<!\\u[0-9a-f]{3})[a-z0-9._%+-]\Z")
 _GOES_ON = re.compile(rb"[a-z0-9-]|\.[a-z0-9]")
 _FORMS: tuple[Literal["NFC"], Literal["NFD"]] = ("NFC", "NFD")
+_FULL_WIDTH = {code: code + 0xFEE0 for code in range(0x21, 0x7F)}
 _ASCII_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 # Files that nobody has started yet. One that is started is stored within minutes, and its file goes then.
 _WAITING = (ImportState.UPLOADED.value, ImportState.CHECKING.value, ImportState.CHECKED.value)

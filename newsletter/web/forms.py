@@ -13,14 +13,15 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import BadRequest, LengthRequired
 from wtforms import Field, StringField, ValidationError
 
-from newsletter.domain.addresses import Address, AddressError, parse_address
+from newsletter.domain.addresses import Address, AddressError
 from newsletter.domain.languages import N_
+from newsletter.domain.plain_addresses import parse_plainly
 
 LONGEST_NAME = 200
 _FIELDS = frozenset(
     {
-        "email", "name", "locale", "next", "way", "token", "step", "altcha", "website", "code",
-        "do", "subscription", "until", "sure",
+        "email", "name", "locale", "next", "way", "token", "step", "altcha", "page", "leave_empty",
+        "website", "code", "do", "subscription", "until", "sure",
     }
 )  # fmt: skip
 
@@ -44,9 +45,9 @@ class AddressForm(PublicForm):
 
     def validate_email(self, field: Field) -> None:
         try:
-            self.address = parse_address(field.data or "")
+            self.address = parse_plainly(field.data or "")
         except AddressError as error:
-            raise ValidationError(gettext(str(error))) from error
+            raise ValidationError(gettext(error.text, **error.values)) from error
 
 
 class ProfileForm(PublicForm):
@@ -65,7 +66,7 @@ class ProfileForm(PublicForm):
 
 class SignUpForm(AddressForm, ProfileForm):
     """The sign-up form: an address and, where the publisher asks for it, a name. The rest is not shown:
-    the form's language, where to go next, how it was sent; `website` is a trap that only machines fill in."""
+    the form's language, where to go next, how it was sent, on which page it began; and a trap."""
 
     locale = StringField()
     next = StringField()
@@ -73,7 +74,15 @@ class SignUpForm(AddressForm, ProfileForm):
     token = StringField()
     step = StringField()
     altcha = StringField()
+    page = StringField()
+    # The trap: what no person sees and no form filler knows. `website` was its name; copies of that form are
+    # still on publishers' pages.
+    leave_empty = StringField()
     website = StringField()
+
+    @property
+    def is_trapped(self) -> bool:
+        return bool(self.leave_empty.data or self.website.data)
 
 
 class CodeForm(AddressForm):
@@ -81,6 +90,7 @@ class CodeForm(AddressForm):
 
     code = StringField()
     locale = StringField()
+    page = StringField()
 
 
 def _whole_body(request: Request) -> bytes:

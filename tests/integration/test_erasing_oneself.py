@@ -147,6 +147,18 @@ def test_who_complained_and_erases_themself_is_kept_from_mail_for_good(on_sqlite
     assert on_sqlite.states() == {}
 
 
+@pytest.mark.parametrize(
+    "pasted", ["mailto:Ann%40Example.org?x", "<ANN＠example.org>", "ａｎｎ＠ｅｘａｍｐｌｅ．ｏｒｇ"]
+)
+def test_a_file_that_waits_is_found_by_an_address_as_people_paste_it(on_sqlite: Service, pasted: str) -> None:
+    on_sqlite.confirmed("ann@example.org")
+    uploaded(on_sqlite, f"email\n{pasted}\n")
+
+    do(on_sqlite, whole_path(on_sqlite, "ann@example.org"), "erase", sure="yes")
+
+    assert on_sqlite.one("SELECT state FROM imports") == "cancelled"
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
 def test_a_file_that_waits_is_found_in_any_encoding_and_across_its_parts(
     on_sqlite: Service, encoding: str, monkeypatch: pytest.MonkeyPatch

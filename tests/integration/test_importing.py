@@ -135,6 +135,21 @@ def test_a_complaint_of_a_file_ends_what_the_person_has_on_other_lists(service: 
     ]
 
 
+def test_addresses_of_a_file_are_taken_as_people_paste_them_and_each_person_once(on_sqlite: Service) -> None:
+    import_id = started(
+        on_sqlite,
+        'email,note\n\u200bmailto:ann@example.org?subject=x\u00a0,\n"Ann <ANN@example.org>",\n'
+        'bob\uff20example.org.,\n"bob@example,org",\ncan@exa\u200bmple.org,\n',
+    )
+    on_sqlite.work()
+
+    assert on_sqlite.states() == {"ann@example.org": "pending", "bob@example.org": "pending"}
+    assert reasons(on_sqlite, import_id) == {
+        5: "There is a comma after “bob@example”. Should it be a dot?",
+        6: "There is an invisible character (U+200B) after “can@exa”. Please delete it, or type the address again.",
+    }
+
+
 def test_names_and_attributes_of_who_is_known_are_filled_in_where_they_are_empty(service: Service) -> None:
     imported(service, 'email,attributes\nann@example.org,"{""city"":""Ulm""}"\nbob@example.org,\n')
     service.write("UPDATE subscribers SET name = 'Bob' WHERE address = 'bob@example.org'")

@@ -248,7 +248,8 @@ def test_problems_are_told_to_scripts_in_their_language(service: Service, langua
     missing = service.client.get("/nothing", headers=headers)
     malformed = service.client.post(URL, data=b"[]", content_type="application/json", headers=headers)
 
-    assert json.loads(refused.data)["errors"] == {"email": _say(language, "An email address has no spaces.")}
+    words = _say(language, "There is a space after “%(before)s”. An email address has none.")
+    assert json.loads(refused.data)["errors"] == {"email": words % {"before": "ann"}}
     assert json.loads(missing.data)["title"] == _say(language, "There is nothing here")
     must = _say(language, 'The JSON must be an object such as {"email": "ann@example.org"}.')
     assert json.loads(malformed.data)["detail"] == must

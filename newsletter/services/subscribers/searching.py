@@ -36,6 +36,7 @@ from sqlalchemy.orm import Session
 
 from newsletter.database import table_of
 from newsletter.domain.lifecycle import State
+from newsletter.domain.pasted_addresses import unwrap
 from newsletter.domain.profiles import is_one_line
 from newsletter.domain.searching import folded
 from newsletter.models import Subscriber, Subscription
@@ -105,7 +106,7 @@ def search(
         source,
         without_paused_at,
     )
-    needle = folded(query.strip())
+    needle = folded(unwrap(query) if "@" in query else query.strip())
     if len(needle) > _LONGEST_NEEDLE or not is_one_line(needle) or "\0" in (source or ""):
         return Page((), None)
     if not needle:
