@@ -132,14 +132,8 @@ class Guard:
         return {attempt.proof.key} if attempt.proof is not None else set()
 
     def judge(self, attempt: Attempt) -> Verdict:
-        """Count the attempt and say what becomes of it. What fell into the trap is told that it was taken,
-        even where a person would be asked for a step."""
-        verdict = self._weigh(attempt)
-        if attempt.trapped and verdict.answer is Answer.STEP:
-            return Verdict(Answer.TAKE, level=verdict.level)
-        return verdict
-
-    def _weigh(self, attempt: Attempt) -> Verdict:
+        """Count the attempt and say what becomes of it. What fell into the trap is asked for a step: it may
+        be a form filler's doing, and somebody's only try (docs/adr/0008)."""
         near, wider = attempt.networks[:1], attempt.networks[1:]
         counted = [(self._network(), near)]
         if wider:
@@ -163,7 +157,7 @@ class Guard:
             return Verdict(Answer.WAIT, self._seconds(beyond), level)
         over = [(item, names) for item, names, number in hits if number > item.amount]
         too_fast = attempt.form is not None and attempt.form.too_fast
-        if not (over or too_fast or level):
+        if not (over or too_fast or attempt.trapped or level):
             return Verdict(Answer.TAKE, level=level)
         if self._solved(attempt.proof, level):
             return Verdict(Answer.TAKE, level=level, spent=True)

@@ -66,8 +66,7 @@ class _Standing:
 def subscribe(
     session: Session, settings: Settings, now: datetime, sign_ups: Sequence[SignUp]
 ) -> list[Outcome]:
-    """Apply sign-ups in their order. Nothing is stored for one that must take a step or wait, nor for one
-    that fell into the trap, which is told the same as any."""
+    """Apply sign-ups in their order. Nothing is stored for one that must take a step or wait."""
     known = lists.find_many(session, sorted({sign_up.slug for sign_up in sign_ups}))
     counts = DatabaseStorage(session, now)
     verdicts = judge_all(counts, settings, now, sign_ups, known)
@@ -78,7 +77,6 @@ def subscribe(
         for sign_up, verdict in zip(sign_ups, verdicts, strict=True)
         if verdict.answer is Answer.TAKE
         and sign_up.slug in known
-        and not sign_up.trapped
         and sign_up.address.identity not in suppressed
     ]
     if wanted:

@@ -115,8 +115,8 @@ class NewsletterSignup extends HTMLElement {
       ...notices(),
       this.#slot("fine-print", text("fine-print")),
       ...hidden({ token, locale, way: "element" }),
-      // No person meets this field.
-      make("div", { class: "trap", "aria-hidden": true }, make("input", { name: "website", tabindex: -1, autocomplete: "off" })),
+      make("label", { class: "trap", "aria-hidden": true }, texts.leave_empty,
+        make("input", { name: "leave_empty", tabindex: -1, autocomplete: "off" })),
     );
     form.setAttribute("aria-labelledby", "invitation");
 

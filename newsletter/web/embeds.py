@@ -23,7 +23,7 @@ from newsletter.web.limiting import limits
 from newsletter.web.origins import framed
 from newsletter.web.pages import form_page, form_token
 from newsletter.web.proofs import proofs
-from newsletter.web.seeing import around
+from newsletter.web.seeing import around, page_token
 
 embeds = Blueprint("embeds", __name__)
 
@@ -114,6 +114,7 @@ def _texts(mailing_list: ListView, language: str) -> dict[str, str]:
         "confirmed_title": _("You’re in"),
         "confirmed_text": _("Your subscription is confirmed."),
         "again": _("Use another address"),
+        "leave_empty": _("Leave this empty"),
     }
 
 
@@ -129,7 +130,11 @@ def challenge(slug: str) -> Response:
 def frame(slug: str) -> Response:
     """The form for an iframe."""
     mailing_list = find_list(slug)
-    return framed(form_page("embed/frame.html", mailing_list, host=around(request)))
+    token = request.args.get("page")  # of a frame that was here before, and led back to the form
+    if parts().forms.read_page(token, slug) is None:
+        host = around(request)
+        token = page_token(host, slug) if host is not None else None
+    return framed(form_page("embed/frame.html", mailing_list, page_token=token))
 
 
 @embeds.get("/lists/<slug>/embed")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import structlog
-from flask import Flask, Response, make_response, render_template, request
+from flask import Flask, Response, g, make_response, render_template, request
 from flask_babel import gettext
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import (
@@ -88,7 +88,11 @@ def _answer(status: int, title: str, message: str) -> Response:
         return problem(status, title, message)
     if is_in_frame():
         slug = (request.view_args or {}).get("slug")
-        response = framed(render_template("embed/error.html", title=title, message=message, slug=slug))
+        response = framed(
+            render_template(
+                "embed/error.html", title=title, message=message, slug=slug, page_token=g.page_token
+            )
+        )
         response.status_code = status
         return response
     return Response(render_template("public/error.html", title=title, message=message), status=status)

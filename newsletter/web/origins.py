@@ -28,9 +28,10 @@ def about(mailing_list: ListView) -> ListView:
     return mailing_list
 
 
-def in_frame() -> None:
-    """Remember that this request comes out of our frame: what goes wrong is to be shown in it, too."""
-    g.in_frame = True
+def in_frame(page_token: str | None) -> None:
+    """Remember that this request comes out of our frame, on the page that the token names: what goes wrong is
+    to be shown in it, too, and leads back to its form."""
+    g.in_frame, g.page_token = True, page_token
 
 
 def is_in_frame() -> bool:

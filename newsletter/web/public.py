@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
-from flask import Blueprint, Response, jsonify, render_template, request
+from flask import Blueprint, Response, g, jsonify, render_template, request
 from flask_babel import gettext as _
 from werkzeug.exceptions import TooManyRequests
 
@@ -16,6 +15,7 @@ from newsletter.extensions import csrf, db
 from newsletter.parts import parts
 from newsletter.services import lists
 from newsletter.services.enter_code import Code, Entered, enter_code
+from newsletter.services.evidence import Seen
 from newsletter.services.guard import Answer
 from newsletter.services.lists import ListView
 from newsletter.services.send_links import LinkRequest, send_links
@@ -28,11 +28,11 @@ from newsletter.web.languages import accepted, asked_for, speak_for
 from newsletter.web.limiting import limits
 from newsletter.web.origins import about, framed, in_frame, is_in_frame
 from newsletter.web.pacing import on_the_beat
-from newsletter.web.pages import check_inbox, form_page, form_token, kept
+from newsletter.web.pages import check_inbox, form_page, kept
 from newsletter.web.problems import problem
 from newsletter.web.proofs import proofs
-from newsletter.web.seeing import network, seen, wider_network
-from newsletter.web.steps import one_more_step
+from newsletter.web.seeing import carried, network, page_token, seen, wider_network
+from newsletter.web.steps import form_once_more, one_more_step
 from newsletter.web.surges import surges
 from newsletter.web.writer import writer
 
@@ -63,11 +63,12 @@ def show_list(slug: str) -> str:
 def take_sign_up(slug: str) -> Response | tuple[Response | str, int]:
     """Take a sign-up. The answer depends on what was sent, never on what is known (law 5, A7)."""
     form = SignUpForm(submitted(request))
+    evidence = carried(seen(request, _way(form)), form.page.data, slug)
     if form.way.data == "frame":
-        in_frame()
+        in_frame(page_token(evidence, slug))
     if not form.validate():
-        return _refuse(slug, form)
-    outcome = writer().run(subscribe, limits().judged(_sign_up(slug, form)))
+        return _refuse(slug, form, evidence)
+    outcome = writer().run(subscribe, limits().judged(_sign_up(slug, form, evidence)))
     mailing_list, verdict = outcome.list, outcome.verdict
     if mailing_list is None:
         raise NoSuchList
@@ -77,24 +78,26 @@ def take_sign_up(slug: str) -> Response | tuple[Response | str, int]:
     if verdict.answer is Answer.WAIT:
         raise TooManyRequests(retry_after=verdict.seconds)
     if verdict.answer is Answer.STEP:
-        return one_more_step(mailing_list, form, verdict)
+        return one_more_step(mailing_list, form, verdict, page_token=page_token(evidence, slug))
     if for_script():
         return jsonify(status="check_inbox"), 202
     if form.next.data in mailing_list.return_urls:
         return Response(status=303, headers={"Location": form.next.data})
+    address = form.address.text
     if is_in_frame():
-        return framed(check_inbox(mailing_list, form.address.text, framed=True)), 200
-    return check_inbox(mailing_list, form.address.text, suggestion=suggest(form.address.text)), 200
+        return framed(check_inbox(mailing_list, address, page_token=g.page_token, framed=True)), 200
+    suggestion = suggest(address)
+    began = page_token(evidence, slug) if suggestion is not None else None
+    return check_inbox(mailing_list, address, page_token=began, suggestion=suggestion), 200
 
 
-def _sign_up(slug: str, form: SignUpForm) -> SignUp:
-    now, way = datetime.now(UTC), form.way.data
-    forms = parts().forms
-    token = forms.read_form(form.token.data, slug, now=now)
-    evidence = seen(request, way if way in _WAYS else "script" if for_script() else "form")
-    if way == "frame" and token is not None and token.host is not None:
-        # A frame is a page of ours: where it stands is known from when it was drawn.
-        evidence = replace(evidence, origin=token.host)
+def _way(form: SignUpForm) -> str:
+    way = form.way.data
+    return way if way in _WAYS else "script" if for_script() else "form"
+
+
+def _sign_up(slug: str, form: SignUpForm, evidence: Seen) -> SignUp:
+    now, forms = datetime.now(UTC), parts().forms
     return SignUp(
         slug,
         form.address,
@@ -103,25 +106,20 @@ def _sign_up(slug: str, form: SignUpForm) -> SignUp:
         evidence,
         speaks=accepted(),
         wider_network=wider_network(request.remote_addr),
-        form=token,
+        form=forms.read_form(form.token.data, slug, now=now),
         proof=proofs().read(form.altcha.data),
         pressed=forms.read_step(form.step.data, slug, form.address.identity, now=now),
-        trapped=bool(form.website.data),
+        trapped=form.is_trapped,
     )
 
 
-def _refuse(slug: str, form: SignUpForm) -> tuple[Response | str, int]:
+def _refuse(slug: str, form: SignUpForm, evidence: Seen) -> tuple[Response | str, int]:
     mailing_list = find_list(slug, locale=form.locale.data)
     form.validate()  # once more, for its messages in that language
     if for_script():
         errors = {name: " ".join(messages) for name, messages in form.errors.items()}
         return problem(422, _("The form needs a change"), " ".join(errors.values()), errors=errors), 422
-    token = parts().forms.read_form(form.token.data, slug, now=datetime.now(UTC))
-    drawn = form_token(mailing_list, host=token.host if token is not None else None)
-    context = {"list": mailing_list, "form": form, "form_token": drawn}
-    if is_in_frame():
-        return framed(render_template("embed/frame.html", **context)), 422
-    return render_template("public/list.html", **context), 422
+    return form_once_more(mailing_list, form, page_token=page_token(evidence, slug))
 
 
 @public.post("/lists/<slug>/code")
@@ -130,10 +128,11 @@ def _refuse(slug: str, form: SignUpForm) -> tuple[Response | str, int]:
 def take_code(slug: str) -> tuple[Response | str, int]:
     """Confirm by the code of the mail, on the page where the sign-up was made."""
     form = CodeForm(submitted(request))
-    in_frame()
+    evidence = carried(seen(request, "code"), form.page.data, slug)
+    in_frame(page_token(evidence, slug))
     if not form.validate():
         return _wrong_code(find_list(slug, locale=form.locale.data), form, Entered.WRONG)
-    answer = writer().run(enter_code, Code(slug, form.address, form.code.data or "", seen(request, "code")))
+    answer = writer().run(enter_code, Code(slug, form.address, form.code.data or "", evidence))
     if answer.list is None:
         raise NoSuchList
     speak_for(about(answer.list), form.locale.data)
@@ -157,7 +156,9 @@ def _wrong_code(mailing_list: ListView, form: CodeForm, entered: Entered) -> tup
     if for_script():
         response = problem(status, _("The code was not taken"), message, errors={"code": message})
     else:
-        page = check_inbox(mailing_list, form.email.data or "", framed=True, error=message)
+        page = check_inbox(
+            mailing_list, form.email.data or "", page_token=g.page_token, framed=True, error=message
+        )
         response = framed(page)
     response.headers.extend(headers)
     return response, status

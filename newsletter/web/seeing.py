@@ -5,13 +5,18 @@ from __future__ import annotations
 import ipaddress
 import re
 import unicodedata
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from flask import Request
 
+from newsletter.parts import parts
 from newsletter.services.evidence import Seen
 
 _TOKEN = re.compile(r"^(/(?:confirm|unsubscribe|operator/welcome|manage|new-address|not-me))/.*")
+
+# A part of a path that holds an address, and what servers without cookies append to one.
+_PERSONAL = re.compile(r"(?<=/)[^/]*[^/@](?:@|%40)[^/]*|;[^/]*", re.IGNORECASE)
 
 _PORT = re.compile(r"^(?:\[(.*)\](?::\d+)?|([0-9.]+):\d+)$")
 
@@ -28,32 +33,41 @@ def seen(request: Request, way: str) -> Seen:
 
 
 def page(request: Request) -> str | None:
-    """The page with the form, without its query, which is the visitor's own affair, and without the token
-    of a link of ours, which is as good as a password. Else its origin."""
+    """The page with the form, without its query and whatever else in its address may be about the visitor: a
+    user name, a session's id, an email address; and without the token of a link of ours, which is as good as
+    a password. Else its origin."""
     for header in ("Referer", "Origin"):
         value = _line(request.headers.get(header), 2000)
         if value is None:
             continue
         try:
-            parts = urlsplit(value)
+            split = urlsplit(value)
         except ValueError:
             continue
-        if parts.scheme in ("http", "https") and parts.hostname:
-            path = _TOKEN.sub(r"\1", parts.path)
-            return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{path}"[:500]
+        if split.scheme in ("http", "https") and split.hostname:
+            path = _PERSONAL.sub("", _TOKEN.sub(r"\1", split.path))
+            return f"{split.scheme}://{split.netloc.rpartition('@')[2]}{path}"[:500]
     return None
 
 
-def around(request: Request) -> str | None:
-    """The site that shows a frame of ours, as its browser names it; None where it names none or ourselves."""
-    named = _line(request.headers.get("Referer"), 2000)
-    try:
-        parts = urlsplit(named or "")
-    except ValueError:
+def carried(evidence: Seen, token: str | None, slug: str) -> Seen:
+    """The evidence of a form that comes from a page of ours, with the page and site on which its visitor
+    began, where the form brings them along, signed."""
+    began = parts().forms.read_page(token, slug)
+    return evidence if began is None else replace(evidence, origin=began[0], page=began[1])
+
+
+def page_token(evidence: Seen, slug: str) -> str:
+    """What the next form of ours brings along, so that its evidence names the page of this one."""
+    return parts().forms.page(slug, evidence.origin, evidence.page)
+
+
+def around(request: Request) -> Seen | None:
+    """The page that shows a frame of ours, as its browser names it; None where it names none or ourselves."""
+    named = page(request)
+    if named is None or urlsplit(named).netloc == request.host:
         return None
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.netloc == request.host:
-        return None
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    return Seen("frame", origin=_origin_of(named), page=named)
 
 
 def origin(request: Request) -> str | None:
@@ -61,13 +75,17 @@ def origin(request: Request) -> str | None:
     named = _line(request.headers.get("Origin"), 300)
     if named is None:
         named = page(request)
+    return _origin_of(named)
+
+
+def _origin_of(url: str | None) -> str | None:
     try:
-        parts = urlsplit(named or "")
+        split = urlsplit(url or "")
     except ValueError:
         return None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if split.scheme not in ("http", "https") or not split.hostname:
         return None
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"[:300]
+    return f"{split.scheme}://{split.netloc.rpartition('@')[2]}"[:300]
 
 
 def wider_network(address: str | None) -> str | None:

@@ -251,7 +251,8 @@ def test_a_frame_script_that_asks_in_json_may_send_all_fields(on_sqlite: Service
             "name": "Ann",
             "token": "x",
             "altcha": "y",
-            "website": "",
+            "leave_empty": "",
+            "page": "z",
             "way": "element",
         },
     )
