@@ -39,7 +39,8 @@ from newsletter.services.importing import (
 )
 from newsletter.services.importing.files import CHUNK
 from newsletter.services.importing.imports import ENDED
-from newsletter.services.importing.options import DELIMITERS, ENCODINGS
+from newsletter.services.importing.judging import Undecided
+from newsletter.services.importing.options import DELIMITERS, ENCODINGS, Field
 from newsletter.services.importing.running import Claimed, cancelled
 from newsletter.work.imports import carry_out, claim_own
 
@@ -52,6 +53,13 @@ _BY_WORD = {word: sign for sign, word in DELIMITERS.items()}
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
     "--map", "maps", multiple=True, metavar="COLUMN=FIELD", help="What a column is; repeat for more."
+)
+@click.option(
+    "--value",
+    "values",
+    multiple=True,
+    metavar="COLUMN=CELL=STATE",
+    help="What a cell says in a column that is state or left; confirmed: they stay. Repeat for more.",
 )
 @click.option("--statement", help="Where and how these people consented; without it they are pending.")
 @click.option(
@@ -69,7 +77,9 @@ _BY_WORD = {word: sign for sign, word in DELIMITERS.items()}
 )
 @click.option("--locale", help="The language of who brings none.")
 @click.option(
-    "--safe", is_flag=True, help="Take off the apostrophe before = + - @ of a spreadsheet-safe export."
+    "--safe/--no-safe",
+    default=None,
+    help="Take off the apostrophe before = + - @ of a spreadsheet-safe export; the default with Ghost's.",
 )
 @click.option(
     "--refused", type=click.Path(dir_okay=False, path_type=Path), help="Write the refused rows to a CSV file."
@@ -79,6 +89,7 @@ def import_command(
     slug: str,
     file: Path,
     maps: Sequence[str],
+    values: Sequence[str],
     statement: str | None,
     ask_per_hour: int | None,
     dry_run: bool,
@@ -86,7 +97,7 @@ def import_command(
     delimiter: str | None,
     no_header: bool,
     locale: str | None,
-    safe: bool,
+    safe: bool | None,
     refused: Path | None,
 ) -> None:
     """Bring subscribers in from a CSV or JSONL file: all of its good rows, or nothing."""
@@ -94,6 +105,8 @@ def import_command(
     mailing_list = find_list(slug)
     session = db.session()
     now = datetime.now(UTC)
+    meanings = _meanings(values)
+    said = dict.fromkeys(meanings, Field.LEFT.value) | dict(map(_pair, maps))
     with spooled(_read(file)) as stored, write_transaction(session):
         # In one transaction, so that no worker takes it from us.
         import_id = create_import(session, now, COMMAND_LINE, mailing_list.id, file.name, stored)
@@ -102,13 +115,16 @@ def import_command(
             header=False if no_header else None,
         )  # fmt: skip
         options = seen.options(
-            mapping=seen.mapping | dict(map(_pair, maps)), statement=statement, ask_per_hour=ask_per_hour,
-            locale=locale, by_command=True, **({"safe": True} if safe else {}),
+            mapping=seen.mapping | said, values=meanings, decided=tuple(said), statement=statement,
+            ask_per_hour=ask_per_hour, locale=locale, by_command=True,
+            **({} if safe is None else {"safe": safe}),
         )  # fmt: skip
-        (check_import if dry_run else start_import)(session, now, COMMAND_LINE, import_id, options)
+        with _with_how_to_say_it():
+            (check_import if dry_run else start_import)(session, now, COMMAND_LINE, import_id, options)
         claimed = claim_own(session, parts().settings, import_id)
     _say_how(seen, options)
-    _carry_out(claimed)
+    with _with_how_to_say_it():
+        _carry_out(claimed)
     done = find_import(session, import_id)
     assert done is not None
     if dry_run and done.state not in ENDED:
@@ -140,6 +156,32 @@ def _pair(text: str) -> tuple[str, str]:
     if not sign or not column:
         raise CommandError(f"--map takes COLUMN=FIELD, such as 'E-Mail=email', not {text!r}")
     return column, field
+
+
+def _meanings(values: Sequence[str]) -> dict[str, dict[str, str]]:
+    """What cells mean, column by column."""
+    meanings: dict[str, dict[str, str]] = {}
+    for text in values:
+        before, sign, state = text.rpartition("=")
+        column, second, cell = before.rpartition("=")
+        if not sign or not second or not column:
+            such = "such as 'Status=gone=unsubscribed'"
+            raise CommandError(f"--value takes COLUMN=CELL=STATE, {such}, not {text!r}")
+        meanings.setdefault(column, {})[cell] = state
+    return meanings
+
+
+@contextmanager
+def _with_how_to_say_it() -> Iterator[None]:
+    """Where a column must be spoken of, how a command does that."""
+    try:
+        yield
+    except Undecided as undecided:
+        name = undecided.questions[0].column
+        raise CommandError(
+            f"{undecided} (--map '{name}={Field.LEFT}', or --map '{name}={Field.IGNORE}'; "
+            f"a cell by --value '{name}=CELL=STATE')"
+        ) from undecided
 
 
 def _carry_out(claimed: Claimed) -> None:

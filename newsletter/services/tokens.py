@@ -13,12 +13,12 @@ from uuid import UUID
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
-from newsletter.database import rfc3339, table_of
+from newsletter.database import table_of
 from newsletter.domain.ids import new_id
 from newsletter.domain.roles import Scope
 from newsletter.models import ApiToken
 from newsletter.services import audit
-from newsletter.services.access import Actor, TooMuch
+from newsletter.services.access import Actor
 
 PREFIX = "nlt_"
 _TOUCH = timedelta(minutes=1)  # how exactly it is known when a token was last used
@@ -53,8 +53,7 @@ class TokenView:
 
     def actor(self, network: str | None = None) -> Actor:
         """Who it is to the rest of the service."""
-        name = f"token {self.hint} ({self.name})"
-        return Actor(name, self.scopes, self.lists, network, until=self.expires_at)
+        return Actor(f"token {self.hint} ({self.name})", self.scopes, self.lists, network)
 
 
 def add(
@@ -67,8 +66,7 @@ def add(
     lists: Collection[UUID] | None,
     life: timedelta | None,
 ) -> tuple[TokenView, str]:
-    """Make a token; returns it and its text, which is known to nobody afterwards. Raises `TokenError`, and
-    `TooMuch` where it could do what the actor cannot, or outlive them."""
+    """Make a token; returns it and its text, which is known to nobody afterwards. Raises `TokenError`."""
     name = name.strip()
     if not name or len(name) > 200 or not name.isprintable():
         raise TokenError(
@@ -76,10 +74,6 @@ def add(
         )
     if not scopes:
         raise TokenError(f"a token needs something that it may do: {', '.join(Scope)}")
-    actor.must_cover(scopes, lists)
-    expires_at = now + life if life is not None else None
-    if actor.until is not None and (expires_at is None or expires_at > actor.until):
-        raise TooMuch(f"this would outlive what makes it, which ends at {rfc3339(actor.until)}")
     text = PREFIX + secrets.token_urlsafe(32)
     identifier = new_id(now)
     session.execute(
@@ -95,7 +89,7 @@ def add(
                 "all_lists": lists is None,
                 "created_by": actor.name,
                 "created_at": now,
-                "expires_at": expires_at,
+                "expires_at": now + life if life is not None else None,
             }
         ],
     )
@@ -115,12 +109,6 @@ def revoke(session: Session, now: datetime, actor: Actor, token_id: UUID) -> Tok
 def every(session: Session) -> list[TokenView]:
     """All tokens, the newest first."""
     return _views(session, _TOKENS.c.id.is_not(None))
-
-
-def page(session: Session, before: UUID | None, limit: int) -> list[TokenView]:
-    """The newest tokens that are older than one of them."""
-    which = _TOKENS.c.id < before if before is not None else _TOKENS.c.id.is_not(None)
-    return _views(session, which, limit)
 
 
 def find(session: Session, token_id: UUID) -> TokenView | None:
@@ -157,10 +145,8 @@ def _must_find(session: Session, token_id: UUID) -> TokenView:
     return found
 
 
-def _views(session: Session, which: Any, limit: int | None = None) -> list[TokenView]:
-    rows: Sequence[Any] = session.execute(
-        select(_TOKENS).where(which).order_by(_TOKENS.c.id.desc()).limit(limit)
-    ).all()
+def _views(session: Session, which: Any) -> list[TokenView]:
+    rows: Sequence[Any] = session.execute(select(_TOKENS).where(which).order_by(_TOKENS.c.id.desc())).all()
     return [
         TokenView(
             id=row.id,

@@ -30,6 +30,7 @@ from newsletter.database import (
 )
 from newsletter.extensions import db
 from newsletter.services.importing import imports, running
+from newsletter.services.importing.judging import Undecided
 from newsletter.services.importing.options import ImportFault
 from newsletter.services.importing.running import Claimed, LeaseLost
 from newsletter.services.importing.staging import Staging
@@ -93,11 +94,18 @@ def carry_out(
     tell: Callable[[int], None] = lambda _rows: None,
 ) -> None:
     """Check or store a claimed import to its end, whatever that is; `tell` hears how many rows were read.
-    Where `stop` is set, the import is left to another worker."""
+    Where `stop` is set, the import is left to another worker. Raises `Undecided` where a command must say
+    first what some columns mean: nobody else can be asked."""
     watch = _Watch(engine, settings, claimed, stop)
     try:
         with watch.watching():
             _import(engine, settings, claimed, watch, tell)
+    except Undecided as undecided:
+        asked = undecided
+        if claimed.options.by_command:
+            _end(engine, lambda session: running.fail(session, datetime.now(UTC), claimed, str(asked)))
+            raise
+        _end(engine, lambda session: running.ask(session, claimed, asked))
     except ImportFault as fault:
         said = str(fault)
         _end(engine, lambda session: running.fail(session, datetime.now(UTC), claimed, said))

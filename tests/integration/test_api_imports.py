@@ -49,6 +49,31 @@ def test_a_file_is_uploaded_looked_at_checked_and_imported(service: Service) -> 
     assert [one["id"] for one in call.get("/imports").get_json()["items"]] == [uploaded["id"]]
 
 
+def test_what_may_say_who_left_is_a_question_that_the_options_answer(on_sqlite: Service) -> None:
+    call = caller(on_sqlite)
+    text = "Email,Opted out,Level\nann@example.org,yes,gold\nbob@example.org,no,inactive\ncem@example.org,no,gold\n"
+    where = upload(call, text)["self"]
+    look = call.get(f"{where}/look").get_json()
+    assert look["mapping"] == {"Email": "email"}
+    assert look["questions"] == [
+        {"column": "Opted out", "cells": {"yes": "unsubscribed", "no": "confirmed"}},
+        {"column": "Level", "cells": {"gold": None, "inactive": None}},
+    ]
+    refused = problem(call.post(f"{where}/start", json={"statement": "by letter"}), 422)
+    assert "'Opted out' ('yes'), 'Level' ('gold', 'inactive')" in refused["detail"]
+
+    mapping = look["mapping"] | {"Opted out": "left"}
+    values = {"Level": {"inactive": "pending", "*": "confirmed"}}
+    options = {"mapping": mapping, "values": values, "statement": "by letter"}
+    assert call.post(f"{where}/start", json=options).get_json()["options"]["values"] == values
+    on_sqlite.work()
+    assert on_sqlite.states() == {
+        "ann@example.org": "unsubscribed", "bob@example.org": "pending", "cem@example.org": "confirmed",
+    }  # fmt: skip
+    wrong = problem(call.post(f"{where}/start", json={"values": {"Level": {"x": "gone"}}}), 422)
+    assert "Must be one of" in str(wrong["errors"])
+
+
 def test_options_may_come_with_the_start(service: Service) -> None:
     call = caller(service)
     where = upload(call)["self"]

@@ -130,6 +130,46 @@ def test_a_column_that_may_say_who_left_must_be_chosen(service: Service, owner: 
     assert owner.post(f"{uploaded}/check", **fields | {"column-1": "ignore"}).status_code == 303
 
 
+def test_what_the_cells_of_such_a_column_mean_is_chosen_one_by_one(on_sqlite: Service) -> None:
+    owner = Console.of(on_sqlite, "owner@example.org")
+    content = b"email,Level\nann@example.org,gold\nbob@example.org,inactive\ncem@example.org,cleaned\n"
+    uploaded = upload(owner, content).location
+    page = owner.get(uploaded).text
+    assert re.findall(r'name="cell-1" value="([^"]*)"', page) == ["cleaned", "gold", "inactive", "*"]
+    fields = fields_of(page) | {"column-1": "left", "statement": "Asked at our stand"}
+    chosen = {
+        "cell-1": ["cleaned", "gold", "inactive", "*"], "means-1": ["bounced", "", "unsubscribed", "confirmed"]
+    }  # fmt: skip
+
+    assert owner.post(f"{uploaded}/check", **fields | chosen).status_code == 303
+    on_sqlite.work()
+    assert 'value="unsubscribed" selected' in owner.get(uploaded).text
+    owner.post(f"{uploaded}/start")
+    on_sqlite.work()
+
+    assert on_sqlite.states() == {
+        "ann@example.org": "confirmed", "bob@example.org": "unsubscribed", "cem@example.org": "bounced",
+    }  # fmt: skip
+
+
+def test_what_only_the_last_row_says_is_asked_on_the_page(on_sqlite: Service) -> None:
+    owner = Console.of(on_sqlite, "owner@example.org")
+    lines = "".join(f"u{number}@example.org,choir\n" for number in range(600))
+    uploaded = upload(owner, f"email,Group\n{lines}gone@example.org,abgemeldet\n".encode()).location
+    owner.post(f"{uploaded}/check", **fields_of(owner.get(uploaded).text))
+    on_sqlite.work()
+
+    page = owner.get(uploaded).text
+    assert "The column &#39;Group&#39; (&#39;abgemeldet&#39;) may say who left" in page
+    assert fields_of(page)["column-1"] == ""
+    assert (
+        owner.post(f"{uploaded}/check", **fields_of(page) | {"column-1": "attribute:Group"}).status_code
+        == 303
+    )
+    on_sqlite.work()
+    assert "What will become of it" in owner.get(uploaded).text
+
+
 def test_who_was_not_asked_yet_need_not_be(service: Service, owner: Console) -> None:
     uploaded = upload(owner, FILE.encode()).location
     owner.post(f"{uploaded}/check", **fields_of(owner.get(uploaded).text) | {"ask_per_hour": "1"})

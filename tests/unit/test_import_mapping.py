@@ -71,10 +71,11 @@ PRESETS = {
 def test_the_exports_of_other_tools_are_recognised(
     preset: str, columns: str, expected: dict[str, str]
 ) -> None:
-    found, mapping = suggest(columns.split(","))
+    found = suggest(columns.split(","))
 
-    assert found == preset
-    assert mapping | expected == mapping
+    assert found.preset == preset
+    assert found.mapping | expected == found.mapping
+    assert found.questions == ()
 
 
 @pytest.mark.parametrize(
@@ -87,9 +88,7 @@ def test_the_exports_of_other_tools_are_recognised(
     ],
 )
 def test_the_usual_words_are_understood(columns: str, fields: list[str]) -> None:
-    _, mapping = suggest(columns.split(","))
-
-    assert list(mapping.values()) == fields
+    assert list(suggest(columns.split(",")).mapping.values()) == fields
 
 
 def test_a_file_without_header_is_seen_by_its_addresses() -> None:
@@ -97,7 +96,8 @@ def test_a_file_without_header_is_seen_by_its_addresses() -> None:
 
     assert not seen.header
     assert seen.columns == ("column 1", "column 2")
-    assert suggest_by_samples(seen.columns, seen.samples) == {"column 1": "ignore", "column 2": "email"}
+    found = suggest_by_samples(seen.columns, seen.cells)
+    assert found.mapping == {"column 1": "ignore", "column 2": "email"}
 
 
 @pytest.mark.parametrize(

@@ -7,19 +7,32 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from newsletter.services.importing.mapping import tells_who_left
 from newsletter.services.importing.options import DELIMITERS, Form, ImportFault, Options
-from newsletter.services.importing.reading import Bad, Row, csv_rows, json_lines, parse_object, text_of
+from newsletter.services.importing.reading import (
+    Bad,
+    Row,
+    csv_rows,
+    delimiter_of,
+    json_lines,
+    parse_object,
+    text_lines,
+    text_of,
+)
 
 HEAD = 1024 * 1024  # bytes that are looked at
 _SAMPLES = 5
 _MOST_COLUMNS = 200
 _FIRST_OBJECTS = 200
+_LOOKED_AT = 500  # rows of CSV
+# `ann@example.org`, `Ann <ann@example.org>`, `"Example, Ann" <ann@example.org>`
+_MAILBOX = re.compile(r'(?:"[^"]*"|[^"<>;\t|]*)\s*<[^<>\s]+@[^<>\s]+>|[^<>\s,;|"]+@[^<>\s,;|"]+')
 # What is no text, by how it begins.
 _OTHERS = {
     b"PK\x03\x04": "a ZIP archive or a spreadsheet",
@@ -40,7 +53,8 @@ _BOMS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF
 
 @dataclass(frozen=True)
 class Detected:
-    """How a file seems to be written. `samples` are its first rows; `notes` are for the operator."""
+    """How a file seems to be written. `samples` are its first rows, `cells` some of what stands in each
+    column; `notes` are for the operator."""
 
     form: Form
     encoding: str
@@ -49,11 +63,12 @@ class Detected:
     columns: tuple[str, ...]
     samples: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...]
+    cells: dict[str, tuple[str, ...]]
 
 
 class Encoding:
-    """Tells a file's encoding from all of its bytes, part by part: its mark, else UTF-8 where every byte
-    agrees, else Windows-1252."""
+    """Tells a file's encoding from all of its bytes, part by part: its mark, else UTF-16 where every other
+    byte of its beginning is nought, else UTF-8 where every byte agrees, else Windows-1252."""
 
     def __init__(self) -> None:
         self._decoder: Any = codecs.getincrementaldecoder("utf-8")()
@@ -65,8 +80,8 @@ class Encoding:
         if not self._begun and part:
             self._begun = True
             refuse_others(part)
-            self._mark = next((name for mark, name in _BOMS.items() if part.startswith(mark)), None)
-        if self._decoder is not None and self._mark != "utf-16":
+            self._mark = next((name for mark, name in _BOMS.items() if part.startswith(mark)), _utf_16(part))
+        if self._decoder is not None and not (self._mark or "").startswith("utf-16"):
             try:
                 self._decoder.decode(part)
             except UnicodeDecodeError:
@@ -74,6 +89,16 @@ class Encoding:
 
     def name(self) -> str:
         return self._mark or ("utf-8" if self._decoder is not None else "cp1252")
+
+
+def _utf_16(head: bytes) -> str | None:
+    """Which UTF-16 a text without a mark is: in any language, signs and line ends have a byte that is nought,
+    and on the other side there is none."""
+    head = head[: 64 * 1024]
+    first, second = head[::2].count(0), head[1::2].count(0)
+    if max(first, second) * 20 < len(head) or min(first, second) * 100 > max(first, second):
+        return None
+    return "utf-16-le" if second > first else "utf-16-be"
 
 
 def refuse_others(head: bytes) -> None:
@@ -105,14 +130,21 @@ def detect(
     if first == "[":
         raise ImportFault("the file is a JSON array: bring one object a line (JSONL)")
     if first == "{":
-        columns, samples = _first_objects(text, keys)
-        return Detected(Form.JSONL, encoding, ",", False, columns, samples, tuple(notes))
+        columns, shown = _first_objects(text, keys)
+        return Detected(
+            Form.JSONL, encoding, ",", False, columns, shown[:_SAMPLES], tuple(notes), _cells(columns, shown)
+        )  # fmt: skip
+    if delimiter in (None, ",") and not header and _is_lines(text):
+        shown = tuple(
+            _shown(row.cells)
+            for row in islice(text_lines(io.StringIO(text)), _LOOKED_AT)
+            if isinstance(row, Row)
+        )
+        return Detected(
+            Form.LINES, encoding, ",", False, ("column 1",), shown[:_SAMPLES], tuple(notes), {"column 1": ()}
+        )
     delimiter = delimiter or _delimiter(text)
-    rows = [
-        row.cells
-        for row in islice(csv_rows(io.StringIO(text, newline=""), delimiter), 2 + _SAMPLES)
-        if isinstance(row, Row)
-    ]
+    rows = list(_first_rows(text, delimiter))
     if not rows:
         raise ImportFault("the file is no CSV: its first lines cannot be read")
     if header is None:
@@ -129,8 +161,38 @@ def detect(
             "Some cells begin with an apostrophe before = + - or @, as spreadsheet-safe exports write it. "
             "Say so where the file is one, and it is taken off."
         )
-    samples = tuple(_shown(row) for row in rows[1 if header else 0 :][:_SAMPLES])
-    return Detected(Form.CSV, encoding, delimiter, header, columns, samples, tuple(notes))
+    shown = tuple(_shown(row) for row in rows[1 if header else 0 :])
+    return Detected(
+        Form.CSV, encoding, delimiter, header, columns, shown[:_SAMPLES], tuple(notes), _cells(columns, shown)
+    )  # fmt: skip
+
+
+def _first_rows(text: str, delimiter: str) -> Iterator[Sequence[str]]:
+    """As many as are looked at; a quotation mark that does not close may do so further on, and is none of
+    ours."""
+    with suppress(ImportFault):
+        for row in islice(csv_rows(io.StringIO(text, newline=""), delimiter), _LOOKED_AT):
+            if isinstance(row, Row):
+                yield row.cells
+
+
+def _cells(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    """Each of the cells in the rows once, column by column."""
+    return {
+        column: tuple(dict.fromkeys(row[number] for row in rows if number < len(row)))
+        for number, column in enumerate(columns)
+    }
+
+
+def _is_lines(text: str) -> bool:
+    """Whether the lines are addresses, a few of them aside, and some have a name before it, as list servers
+    print their members."""
+    lines = [line.strip() for line in islice(io.StringIO(text), _LOOKED_AT)]
+    filled = [line for line in lines if line]
+    found = [line for line in filled if _MAILBOX.fullmatch(line)]
+    return (
+        5 * len(found) >= 4 * len(filled) and filled[0] in found and any(line.endswith(">") for line in found)
+    )
 
 
 def keys_of(parts: Iterable[bytes], encoding: str) -> tuple[str, ...]:
@@ -154,8 +216,13 @@ def keys_of(parts: Iterable[bytes], encoding: str) -> tuple[str, ...]:
 def columns_of(parts: Iterable[bytes], options: Options) -> tuple[str, ...]:
     """The columns of a file that is read by `options`, from its first line."""
     if options.form is Form.JSONL:
-        return tuple(options.mapping)
-    row = next(csv_rows(text_of(parts, options.encoding), options.delimiter), None)
+        return tuple(dict.fromkeys((*options.mapping, *options.values)))
+    if options.form is Form.LINES:
+        return ("column 1",)
+    try:
+        row = next(csv_rows(text_of(parts, options.encoding), options.delimiter), None)
+    except UnicodeError as error:
+        raise ImportFault(f"the file is not written in {options.encoding}: {error}") from error
     if row is None:
         raise ImportFault("the file is empty")
     if isinstance(row, Bad):
@@ -168,11 +235,11 @@ def columns_of(parts: Iterable[bytes], options: Options) -> tuple[str, ...]:
 def _text(head: bytes, encoding: str, *, whole: bool) -> str:
     """The beginning of the text, whole lines only."""
     file = text_of([head if whole else head[: len(head) // 2 * 2]], encoding)
-    if encoding == "utf-16":
+    if encoding.startswith("utf-16"):
         try:
-            text = codecs.getincrementaldecoder("utf-16")().decode(head, final=False)
+            text = codecs.getincrementaldecoder(encoding)().decode(head, final=False)
         except UnicodeError as error:
-            raise ImportFault(f"the file is not written in utf-16: {error}") from error
+            raise ImportFault(f"the file is not written in {encoding}: {error}") from error
     else:
         text = file.read()
     if not whole:
@@ -185,6 +252,11 @@ def _delimiter(text: str) -> str:
     """The one by which the first lines fall into equally many cells, and most."""
     best, best_score = ",", (0.0, 0)
     sample = text[: 64 * 1024]
+    said = delimiter_of(sample)
+    if said in DELIMITERS:
+        return str(said)
+    if said is not None:
+        sample = sample[len(sample.splitlines()[0]) + 1 :]
     for candidate in DELIMITERS:
         try:
             rows = [
@@ -215,7 +287,7 @@ def _first_objects(text: str, keys: Sequence[str]) -> tuple[tuple[str, ...], tup
     if len(first) > _MOST_COLUMNS:
         raise ImportFault(f"the file has {len(first):,} keys; at most {_MOST_COLUMNS} are taken")
     columns = tuple(first | dict.fromkeys(keys))
-    return columns, tuple(_shown([value.get(key) for key in columns]) for value in objects[:_SAMPLES])
+    return columns, tuple(_shown([value.get(key) for key in columns]) for value in objects)
 
 
 def _unique(names: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:

@@ -21,7 +21,8 @@ from newsletter.services.access import Actor
 from newsletter.services.importing import mapping
 from newsletter.services.importing.detecting import columns_of, detect
 from newsletter.services.importing.files import Spooled, store, stored
-from newsletter.services.importing.options import Form, ImportFault, Options
+from newsletter.services.importing.judging import Question, Undecided, ask_about
+from newsletter.services.importing.options import Field, Form, ImportFault, Options
 
 ENDED = (ImportState.DONE, ImportState.FAILED, ImportState.CANCELLED)
 _AT_WORK = (ImportState.CHECKING, ImportState.QUEUED, ImportState.RUNNING)
@@ -50,7 +51,9 @@ class ImportView:
 @dataclass(frozen=True)
 class Look:
     """How a file seems to be written, and what its columns seem to be: to be confirmed by the operator.
-    `preset` is the tool that it seems to come from."""
+    `preset` is the tool that it seems to come from, `known` are the columns that are known of it. What
+    `questions` are about is not in the `mapping`: nothing is imported before the operator has said what it
+    means."""
 
     form: Form
     encoding: str
@@ -60,11 +63,17 @@ class Look:
     samples: tuple[tuple[str, ...], ...]
     preset: str | None
     mapping: dict[str, str]
+    questions: tuple[Question, ...]
+    known: frozenset[str]
+    safe: bool
     notes: tuple[str, ...]
 
     def options(self, **changes: Any) -> Options:
         """Options by what was seen, with the operator's `changes`."""
-        seen = Options(self.mapping, self.form, self.encoding, self.delimiter, self.header)
+        # Columns of whose cells the meaning is said say who left.
+        left = (column for column in changes.get("values", ()) if self.mapping.get(column) != Field.STATE)
+        fields = self.mapping | dict.fromkeys(left, Field.LEFT.value)
+        seen = Options(fields, self.form, self.encoding, self.delimiter, self.header, safe=self.safe)
         return replace(seen, **changes)
 
 
@@ -134,16 +143,20 @@ def look(
         header=header,
         keys=row.report.get("keys") or (),
     )
-    preset, suggested = mapping.suggest(seen.columns)
-    if seen.form is Form.CSV and not seen.header:
-        preset, suggested = None, mapping.suggest_by_samples(seen.columns, seen.samples)
-    notes = [
-        f"The column {column!r} may say who left: say what it is." for column in seen.columns
-        if column not in suggested
-    ]  # fmt: skip
+    names = seen.form is not Form.CSV or seen.header
+    suggested = (mapping.suggest if names else mapping.suggest_by_samples)(seen.columns, seen.cells)
+    # What only the whole file shows, the worker has written down.
+    late = row.report.get("questions") or {}
+    asked = {question.column: question for question in suggested.questions}
+    asked |= {
+        column: ask_about(column, cells) for column, cells in late.items()
+        if column in seen.columns
+    }  # fmt: skip
     return Look(
-        seen.form, seen.encoding, seen.delimiter, seen.header, seen.columns, seen.samples, preset, suggested,
-        (*seen.notes, *notes),
+        seen.form, seen.encoding, seen.delimiter, seen.header, seen.columns, seen.samples, suggested.preset,
+        {column: field for column, field in suggested.mapping.items() if column not in asked},
+        tuple(asked.values()), suggested.known, suggested.safe,
+        (*seen.notes, *(f"The column {one} may say who left: say what it means." for one in asked.values())),
     )  # fmt: skip
 
 
@@ -257,8 +270,14 @@ def _put_to_work(
     # The file's first line decides what columns there are, read as the options say.
     columns = columns_of(stored(session, import_id), options)
     options = replace(options.checked(columns), all_lists=actor.lists is None)
-    keys = found.report.get("keys", ()) if options.form is Form.JSONL else ()
-    mapping.refuse_forgotten((*columns, *keys), options.mapping)
+    seen = look(
+        session, import_id, encoding=options.encoding, delimiter=options.delimiter, header=options.header
+    )
+    asked = mapping.passed_over(seen.columns, seen.mapping, seen.questions, said=options.mapping)
+    if unsaid := [question for question in asked if question.column not in options.mapping]:
+        raise Undecided(unsaid)
+    decided = {*options.decided, *seen.known, *(question.column for question in asked)}
+    options = replace(options, decided=tuple(sorted(decided)))
     # Each state is left once, whoever else asks at this moment.
     moved = session.execute(
         update(_IMPORTS)

@@ -1,14 +1,16 @@
-"""What the columns of a file are, told from their names: those of this service's own exports, of the tools
-that people come from, and the usual words."""
+"""What the columns of a file are, told from their names and from what they hold: those of this service's own
+exports, of the tools that people come from, and the usual words."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from newsletter.domain.lifecycle import State
-from newsletter.services.importing.options import ATTRIBUTE, OURS, Field, ImportFault
+from newsletter.services.importing.column_names import fold, glue, tells_alone
+from newsletter.services.importing.judging import Question, is_date, judge
+from newsletter.services.importing.moments import parse_moment
+from newsletter.services.importing.options import ATTRIBUTE, OURS, Field
+from newsletter.services.importing.state_words import NO, STATES, UNCLEAR, YES, word_of
 
 _ONLY_OURS = (
     Field.ID, Field.LIST, Field.GENERATION, Field.ASKED_AT, Field.PERSON_CREATED_AT, Field.CONSENT,
@@ -23,11 +25,12 @@ _LEAVING = (Field.STATE, Field.SUBSCRIBED, Field.UNSUBSCRIBED_AT, Field.BOUNCED_
 @dataclass(frozen=True)
 class Preset:
     """A tool's export, known by columns that it always has; what its columns are, where that is not what
-    their names say."""
+    their names say. `safe` says that it puts an apostrophe before what spreadsheets would run."""
 
     name: str
     known_by: frozenset[str]
     fields: dict[str, str]
+    safe: bool = False
 
 
 # In the order in which they are tried: the more telling first.
@@ -35,16 +38,26 @@ PRESETS = (
     Preset(OURS, frozenset({"id", "email", "state", "source", "confirmed_at", "unsubscribed_at"}), {
         **{field.value: field for field in _ONLY_OURS}, "subscriber_id": Field.IGNORE,
     }),
+    # Its exports are written by Papa Parse with `escapeFormulae` (@tryghost/members-csv).
     Preset("Ghost", frozenset({"email", "subscribed_to_emails"}), {
-        "id": Field.IGNORE, "subscribed_to_emails": Field.SUBSCRIBED, "deleted_at": Field.IGNORE,
+        "id": Field.IGNORE, "subscribed_to_emails": Field.SUBSCRIBED, "deleted_at": Field.LEFT,
         "stripe_customer_id": Field.IGNORE, "complimentary_plan": Field.IGNORE,
+    }, safe=True),
+    Preset("Substack", frozenset({"email", "active_subscription", "email_disabled"}), {
+        "email_disabled": Field.LEFT, "active_subscription": f"{ATTRIBUTE}active_subscription",
     }),
-    Preset("Mailchimp", frozenset({"email address", "first name", "last name"}), {
-        "email address": Field.EMAIL, "optin_time": Field.CREATED_AT, "confirm_time": Field.CONFIRMED_AT,
-        "unsub_time": Field.UNSUBSCRIBED_AT, "clean_time": Field.BOUNCED_AT, "optin_ip": Field.IGNORE,
-        "confirm_ip": Field.IGNORE, "leid": Field.IGNORE, "euid": Field.IGNORE, "gmtoff": Field.IGNORE,
-        "dstoff": Field.IGNORE, "last_changed": Field.IGNORE,
-    }),
+    # Names are in the language of its user, and in files of cleaned people there may be none.
+    *(
+        Preset("Mailchimp", frozenset(known_by), {
+            "email address": Field.EMAIL, "optin_time": Field.CREATED_AT, "confirm_time": Field.CONFIRMED_AT,
+            "unsub_time": Field.UNSUBSCRIBED_AT, "clean_time": Field.BOUNCED_AT, **dict.fromkeys((
+                "optin_ip", "confirm_ip", "leid", "euid", "gmtoff", "dstoff", "last_changed",
+                "unsub_campaign_title", "unsub_campaign_id", "unsub_reason", "unsub_reason_other",
+                "clean_campaign_title", "clean_campaign_id",
+            ), Field.IGNORE),
+        })
+        for known_by in (("email address", "first name", "last name"), ("leid", "euid"))
+    ),
     Preset("listmonk", frozenset({"email", "name", "attributes"}), {
         "uuid": Field.IGNORE, "updated_at": Field.IGNORE,
     }),
@@ -68,98 +81,160 @@ PRESETS = (
     ),
 )  # fmt: skip
 
-_WORDS: dict[str, str] = {
-    **{field.value: field.value for field in Field if field not in _ONLY_OURS},
-    **dict.fromkeys(("e-mail", "mail", "email_address", "e-mail_address", "emailaddress", "e-mail-adresse",
-                     "adresse_e-mail", "correo", "correo_electronico", "address"), Field.EMAIL.value),
-    **dict.fromkeys(("full_name", "fullname", "display_name", "nom_complet", "nombre_completo"),
-                    Field.NAME.value),
-    **dict.fromkeys(("firstname", "given_name", "vorname", "prenom", "prénom", "fname"),
-                    Field.FIRST_NAME.value),
-    **dict.fromkeys(("lastname", "surname", "family_name", "nachname", "lname"), Field.LAST_NAME.value),
-    **dict.fromkeys(("language", "lang", "sprache", "langue", "idioma"), Field.LOCALE.value),
-    **dict.fromkeys(("status", "subscriber_status", "subscription_status"), Field.STATE.value),
-    **dict.fromkeys(("created", "subscribed_at", "signup_date", "signed_up_at", "date_added", "joined",
-                     "joined_at", "subscribe_date", "subscribed_on"), Field.CREATED_AT.value),
-    **dict.fromkeys(("confirmed_on", "confirm_date", "confirmation_time", "optin_at"),
-                    Field.CONFIRMED_AT.value),
-    **dict.fromkeys(("unsubscribed_on", "unsubscribe_date", "unsub_time"), Field.UNSUBSCRIBED_AT.value),
-}  # fmt: skip
-
-# Other words for having left, which may be written in ways that nobody can guess.
-_WORDS_OF_LEAVING = frozenset({
-    "active", "is_active", "enabled", "is_enabled", "opted_in", "opt_in", "optin", "opted_out", "opt_out",
-    "optout", "unsubscribed", "is_unsubscribed", "is_subscribed", "unsubscribe", "unsubscription_date",
-    "opt_out_date", "opted_out_at", "removed", "removed_at", "blocked", "blocklisted", "blacklisted",
-    "cleaned", "bounced", "is_bounced", "bounce", "hard_bounced", "undeliverable", "undeliverability_date",
-    "complained", "complained_at", "complaint", "spam", "suppressed", "is_suppressed", "do_not_mail",
-    "do_not_email",
-    "do_not_contact", "subscriber_type", "email_status", "abgemeldet", "abgemeldet_am", "désabonné",
-    "desabonne", "desinscrit", "désinscrit", "baja",
-})  # fmt: skip
-
-# What files call the states.
-STATES: dict[str, State] = {
-    **{state.value: state for state in State},
-    **dict.fromkeys(("active", "subscribed", "enabled", "confirmed opt-in", "regular", "premium",
-                     "paid", "gift", "gifted", "trialed", "unpaid", "churning", "paused", "past_due"),
-                    State.CONFIRMED),
-    **dict.fromkeys(("unconfirmed", "inactive", "unactivated", "not confirmed", "waiting"), State.PENDING),
-    **dict.fromkeys(("unsubscribe", "cancelled", "canceled", "removed", "disabled", "opted out",
-                     "blocklisted", "blocked", "archived"), State.UNSUBSCRIBED),
-    **dict.fromkeys(("cleaned", "undeliverable", "bounce", "hard bounced", "invalid"), State.BOUNCED),
-    **dict.fromkeys(("complaint", "spam", "spammy", "abuse"), State.COMPLAINED),
-}  # fmt: skip
+# Names that say what a column is, glued as `column_names.glue` does it.
+_NAMED = {
+    Field.EMAIL: """
+        emailaddress mail mailaddress emailadresse mailadresse adresseemail adressemail
+        adresseelectronique courriel correo correoelectronico direcciondecorreo address enderecodeemail
+        email1 email1value email1address primaryemail emailprimary subscriber subscriberemail useremail
+        contactemail customeremail memberemail recipient ईमेल ईमेलपता البريدالإلكتروني البريدالالكتروني""",
+    Field.NAME: "fullname displayname nomcomplet nombrecompleto nomecompleto realname",
+    Field.FIRST_NAME: "givenname vorname prenom fname",
+    Field.LAST_NAME: "surname familyname nachname lname",
+    Field.LOCALE: "language lang sprache langue idioma",
+    Field.STATE: "status subscriberstatus subscriptionstatus",
+    Field.CREATED_AT: """
+        created createdon creationdate subscribedat subscribedon subscribedate subscribeddate
+        datesubscribed subscribersince subscriptiondate signup signedup signedupat signedupon signupdate
+        signuptime signupat datesignedup joined joinedat joinedon joindate datejoined membersince added
+        addedat addedon addedtime dateadded entered registered registeredat registeredon
+        registrationdate optintime optindate anmeldedatum angemeldetam eingetragenam registriertam
+        inscritle inscriptionle dateinscription datedinscription abonnele fechadealta fechaderegistro
+        fechadesuscripcion suscritoel datadeinscricao datadecadastro inscritoem""",
+    Field.CONFIRMED_AT: """
+        confirmedon confirmdate confirmationtime confirmtime optinat doubleoptinat bestatigtam
+        confirmele confirmadoel confirmadoem""",
+    Field.UNSUBSCRIBED_AT: "unsubscribedon unsubscribedate unsubtime",
+}
+_NAMES: dict[str, str] = {
+    **{glue(field): field.value for field in Field if field not in (*_ONLY_OURS, Field.LEFT)},
+    **{fold(name): field.value for field, names in _NAMED.items() for name in names.split()},
+}
+# Beside such columns, one that is called `state` may be that of an address.
+_ADDRESSES = frozenset(
+    {"city", "town", "zip", "zipcode", "postcode", "postalcode", "street", "country", "county"}
+)
 
 
-def suggest(columns: Sequence[str]) -> tuple[str | None, dict[str, str]]:
-    """The tool that a file seems to come from, and what each of its columns is. A column whose name says
-    nothing becomes an attribute of its name; one that may say who left, and is not understood, is left out:
-    the operator must say what it is."""
-    plain = {column: column.strip().lower() for column in columns}
-    found = next((preset for preset in PRESETS if preset.known_by <= set(plain.values())), None)
+@dataclass(frozen=True)
+class Suggested:
+    """The tool that a file seems to come from, and what each of its columns is; save those about which there
+    are questions. `known` are those that are known of the tool. `safe` says that the tool keeps texts from
+    being formulas by an apostrophe."""
+
+    preset: str | None
+    mapping: dict[str, str]
+    questions: tuple[Question, ...] = ()
+    known: frozenset[str] = frozenset()
+    safe: bool = False
+
+
+def suggest(columns: Sequence[str], cells: Mapping[str, Collection[str]] | None = None) -> Suggested:
+    """What the columns are, by their names and by `cells`, some of each. A column whose name says nothing
+    becomes an attribute of its name; one that may say who left, and is not understood, is left out: the
+    operator must say what it is."""
+    cells = cells or {}
+    names = {column: column.strip().lower() for column in columns}
+    found = next((preset for preset in PRESETS if preset.known_by <= set(names.values())), None)
     own = found.fields if found else {}
+    fields = {
+        column: own.get(name) or _by_name(column, cells.get(column, ()), names.values()) or ATTRIBUTE + column
+        for column, name in names.items()
+    }
+    if Field.EMAIL not in fields.values():
+        fields |= dict.fromkeys(_addresses(columns, cells)[:1], Field.EMAIL.value)
+    whole = Field.NAME in fields.values()
     mapping: dict[str, str] = {}
-    both_names = {"name", "first_name", "last_name"} & {_word(name) for name in plain.values()}
-    for column, name in plain.items():
-        field = own.get(name) or _word(name) or ATTRIBUTE + column
-        if field in (Field.FIRST_NAME, Field.LAST_NAME) and Field.NAME in both_names:
-            field = ATTRIBUTE + column
-        taken = field != Field.IGNORE and field in mapping.values()
-        if (taken or field.startswith(ATTRIBUTE)) and tells_who_left(name):
-            continue
-        mapping[column] = ATTRIBUTE + column if taken else str(field)
+    questions: list[Question] = []
+    known: set[str] = set()
+    for column, field in fields.items():
+        taken = field not in (Field.IGNORE, Field.LEFT) and field in mapping.values()
+        question = None
+        if taken or (whole and field in (Field.FIRST_NAME, Field.LAST_NAME)):
+            field = ATTRIBUTE + column  # noqa: PLW2901
+            question = judge(column, cells.get(column, ()))
+        elif names[column] in own:
+            known.add(column)
+        elif field == Field.STATE:
+            question = _about_state(column, cells.get(column, ()))
+        elif field.startswith(ATTRIBUTE):
+            question = judge(column, cells.get(column, ()))
+        if question is None:
+            mapping[column] = str(field)
+        else:
+            questions.append(question)
     if Field.EMAIL not in mapping.values() and len(columns) == 1:
-        mapping[columns[0]] = Field.EMAIL.value
-    return (found.name if found else None), mapping
+        mapping, questions = {columns[0]: Field.EMAIL.value}, []
+    safe = found is not None and found.safe
+    return Suggested(found.name if found else None, mapping, tuple(questions), frozenset(known), safe=safe)
 
 
-def suggest_by_samples(columns: Sequence[str], samples: Sequence[Sequence[str]]) -> dict[str, str]:
+def _by_name(column: str, cells: Collection[str], beside: Collection[str]) -> str | None:
+    """What a column is by its name, unless its cells are of another kind."""
+    field = _NAMES.get(glue(column))
+    filled = [cell for cell in cells if cell.strip()]
+    if not filled or field is None:
+        return field
+    words = {word_of(cell) for cell in filled}
+    if field == Field.EMAIL and not any("@" in cell or "＠" in cell for cell in filled):
+        return None  # `Email: yes` says who wants mail
+    if field == Field.SUBSCRIBED and not words <= YES | NO:
+        return Field.CREATED_AT.value if all(is_date(cell) for cell in filled) else None
+    if field in (Field.CREATED_AT, Field.CONFIRMED_AT) and not any(is_date(cell) for cell in filled):
+        return None  # `Joined: yes`
+    if field in (Field.UNSUBSCRIBED_AT, Field.BOUNCED_AT) and not all(
+        parse_moment(cell.strip()) for cell in filled
+    ):
+        return None  # that it is filled is what counts
+    elsewhere = glue(column) == "state" and not words & (STATES.keys() | UNCLEAR)
+    return None if elsewhere and _ADDRESSES & {glue(name) for name in beside} else field
+
+
+def _addresses(columns: Sequence[str], cells: Mapping[str, Collection[str]]) -> list[str]:
+    """The columns that hold addresses, and little else."""
+    found = {column: [cell for cell in cells.get(column, ()) if cell.strip()] for column in columns}
+    return [
+        column for column, filled in found.items() if 2 * sum("@" in cell for cell in filled) > len(filled)
+    ]
+
+
+def _about_state(column: str, cells: Collection[str]) -> Question | None:
+    """The question that a column of states raises: about words that differ from tool to tool, or where
+    several are no states, and most. Of few that are none, the rows are refused."""
+    words = {word_of(cell) for cell in cells} - {""}
+    strange = words - STATES.keys()
+    if strange.isdisjoint(UNCLEAR) and not 1 < len(strange) > len(words) / 2:
+        return None
+    return judge(column, cells)
+
+
+def suggest_by_samples(columns: Sequence[str], cells: Mapping[str, Collection[str]]) -> Suggested:
     """For a file without header: the column with an @ is the address, the others are yours to name."""
-    mapping = dict.fromkeys(columns, Field.IGNORE.value)
-    for number, column in enumerate(columns):
-        if samples and all("@" in row[number] for row in samples if number < len(row)):
-            mapping[column] = Field.EMAIL.value
-            break
-    return mapping
+    address = columns if len(columns) == 1 else _addresses(columns, cells)[:1]
+    mapping = dict.fromkeys(columns, Field.IGNORE.value) | dict.fromkeys(address, Field.EMAIL.value)
+    found = [
+        judge(column, cells.get(column, ())) for column, field in mapping.items() if field == Field.IGNORE
+    ]
+    questions = tuple(question for question in found if question is not None)
+    for question in questions:
+        del mapping[question.column]
+    return Suggested(None, mapping, questions)
 
 
 def tells_who_left(column: str) -> bool:
-    """Whether a column of this name may say who is not to be mailed any more."""
-    name = column.strip().lower()
-    return _word(name) in _LEAVING or re.sub(r"[\s_-]+", "_", name) in _WORDS_OF_LEAVING
+    """Whether a column of this name may say who is not to be mailed any more, whatever it holds."""
+    return tells_alone(column) or _NAMES.get(glue(column)) in _LEAVING
 
 
-def refuse_forgotten(columns: Iterable[str], mapping: Mapping[str, str]) -> None:
-    """Raise `ImportFault` where nobody said what a column is that may say who left."""
-    forgotten = [column for column in columns if column not in mapping and tells_who_left(column)]
-    if forgotten:
-        fields = ", ".join(field for field in _LEAVING if field is not Field.SUPPRESSED)
-        raise ImportFault(
-            f"the column {forgotten[0]!r} may say who left, and must not be passed over: say that it is one "
-            f"of {fields}, or {Field.IGNORE} where it says nothing of the kind"
-        )
-
-
-def _word(name: str) -> str:
-    return _WORDS.get(re.sub(r"[\s_]+", "_", name)) or _WORDS.get(name) or ""
+def passed_over(
+    columns: Iterable[str], seen: Mapping[str, str], questions: Iterable[Question], *, said: Mapping[str, str]
+) -> list[Question]:
+    """The questions about those of the columns of which nothing is `said`, or something else than was `seen`:
+    those that are asked about, that have such a name, or that were seen to say who left."""
+    asked = {question.column: question for question in questions}
+    return [
+        asked.get(column) or Question(column)
+        for column in columns
+        if said.get(column) != seen.get(column, "")
+        and (column in asked or tells_who_left(column) or seen.get(column) in (*_LEAVING, Field.LEFT))
+    ]

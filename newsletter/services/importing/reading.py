@@ -8,8 +8,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple, TextIO
 
 from newsletter.domain.nesting import DEEPEST, is_too_deep
@@ -19,6 +21,7 @@ LONGEST_CELL = 128 * 1024  # characters; the csv module's own limit
 LONGEST_ROW = 1024 * 1024
 _LONGEST_PIECE = 2 * LONGEST_CELL
 _EXCERPT = 200
+_SEPARATOR = re.compile(r'"?sep=([^\r\n])"?[ \t]*(?:[\r\n]|$)', re.IGNORECASE)
 _MOST_IGNORED = 100  # keys that are counted one by one
 
 Cells = Sequence[Any]
@@ -55,6 +58,9 @@ def rows(
         if options.form is Form.JSONL:
             yield from _objects(file, columns, ignored)
             return
+        if options.form is Form.LINES:
+            yield from text_lines(file)
+            return
         found = csv_rows(file, options.delimiter)
         if options.header and isinstance(next(found, None), Bad):
             raise ImportFault("the first line, which names the columns, cannot be read")
@@ -74,7 +80,7 @@ def text_of(parts: Iterable[bytes], encoding: str) -> TextIO:
     return io.TextIOWrapper(
         io.BufferedReader(_Parts(parts), 64 * 1024),
         encoding=ENCODINGS[encoding],
-        errors="strict" if encoding == "utf-16" else "surrogateescape",
+        errors="strict" if encoding.startswith("utf-16") else "surrogateescape",
         newline="",
     )
 
@@ -102,8 +108,25 @@ class _Parts(io.RawIOBase):
         return size
 
 
+def text_lines(file: TextIO) -> Iterator[Row | Bad]:
+    """The lines of a file without columns, each as a cell; empty ones are none."""
+    for line, text in enumerate(iter(partial(file.readline, LONGEST_CELL), ""), start=1):
+        if "\0" in text:
+            yield Bad(line, excerpt(text), "it holds a NUL, which no text does")
+        elif text.strip():
+            yield Row(line, [text.strip()])
+
+
+def delimiter_of(text: str) -> str | None:
+    """What the first line says where it is the one by which files tell spreadsheets their delimiter: `sep=;`.
+    None where it is another line."""
+    found = _SEPARATOR.match(text)
+    return found[1] if found else None
+
+
 def csv_rows(file: TextIO, delimiter: str) -> Iterator[Row | Bad]:
-    """The rows of a CSV file, its header among them; empty lines are none."""
+    """The rows of a CSV file, its header among them; empty lines are none, and `sep=;` before all others is
+    none."""
     return _Csv(file, delimiter).rows()
 
 
@@ -116,9 +139,12 @@ class _Csv:
         self._record: list[str] = []  # the lines of the row in hand
         self._size = 0
         self._has_nul = False
+        self._first = file.readline(_LONGEST_PIECE)
 
     def rows(self) -> Iterator[Row | Bad]:
         line = 1
+        if delimiter_of(self._first) is not None:
+            line, self._first = 2, ""
         record = self._record
         while True:
             reader = csv.reader(self._pieces(), delimiter=self._delimiter, strict=True)
@@ -149,7 +175,9 @@ class _Csv:
 
     def _pieces(self) -> Iterator[str]:
         record = self._record
-        for piece in iter(partial(self._file.readline, _LONGEST_PIECE), ""):
+        first, self._first = self._first, ""
+        pieces = iter(partial(self._file.readline, _LONGEST_PIECE), "")
+        for piece in chain([first], pieces) if first else pieces:
             record.append(piece)
             if "\0" in piece:
                 self._has_nul = True

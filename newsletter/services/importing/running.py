@@ -22,11 +22,13 @@ from newsletter.models import Import, ImportChunk, ImportRefusal, ImportState, M
 from newsletter.services import lists
 from newsletter.services.importing.detecting import columns_of
 from newsletter.services.importing.imports import end
+from newsletter.services.importing.judging import Undecided
 from newsletter.services.importing.options import Field, Options
 from newsletter.services.importing.reading import Bad, Row, rows
 from newsletter.services.importing.staging import BATCH, MOST_REFUSALS, Staging
 from newsletter.services.importing.storing import Terms
 from newsletter.services.importing.validating import Check
+from newsletter.services.importing.watching import Watched, to_json
 from newsletter.settings import Settings
 
 _LOOKED_AT = 1000  # rows
@@ -114,6 +116,20 @@ def fail(session: Session, now: datetime, claimed: Claimed, error: str) -> None:
         end(session, now, claimed.id, ImportState.FAILED)
 
 
+def ask(session: Session, claimed: Claimed, undecided: Undecided) -> None:
+    """Leave the import to the operator, who must say first what some columns mean; the file stays. Of one
+    that a command brought, nobody is there to be asked."""
+    report = session.scalar(select(_IMPORTS.c.report).where(_IMPORTS.c.id == claimed.id)) or {}
+    told = {name: report[name] for name in ("encoding", "keys") if name in report}
+    asked = {**report.get("questions", {}), **to_json(undecided.questions)}
+    session.execute(
+        _held(claimed).values(
+            state=ImportState.UPLOADED.value, lease_id=None, lease_until=None, rows_done=0,
+            error=str(undecided), report=told | {"questions": asked},
+        )
+    )  # fmt: skip
+
+
 def cancelled(session: Session, now: datetime, claimed: Claimed) -> None:
     """It ended because the operator wanted it."""
     if session.execute(_held(claimed).values(cancel=True)).rowcount:  # type: ignore[attr-defined]
@@ -156,7 +172,8 @@ def stage(
     tell: Callable[[int], None],
 ) -> dict[str, int]:
     """Read, check and put down the whole file; returns the keys of JSON that were left out. `tell` is called
-    with the number of rows after each batch, and may raise to end it. Raises `ImportFault`."""
+    with the number of rows after each batch, and may raise to end it. Raises `ImportFault`, and `Undecided`
+    where a column may say who left that nothing was asked about."""
     options = claimed.options
     columns = columns_of(parts(), options)
     slug, locale = staging.connection.execute(
@@ -169,16 +186,25 @@ def stage(
     ignored: dict[str, int] = {}
     good: list[Any] = []
     bad: list[Bad] = []
+    watched, cells = Watched(options, columns), list[Sequence[Any]]()
     staging.make()
     for row in rows(parts(), options, columns, ignored):
-        checked = check(row) if not isinstance(row, Bad) else row
-        (bad if isinstance(checked, Bad) else good).append(checked)  # type: ignore[arg-type]
+        if isinstance(row, Bad):
+            checked: Any = row
+        else:
+            checked = check(row)
+            cells.append(row.cells)
+        (bad if isinstance(checked, Bad) else good).append(checked)
         if len(good) + len(bad) >= BATCH:
             staging.add(good, bad)
-            good, bad = [], []
+            watched.see(cells)
+            good, bad, cells = [], [], []
             tell(staging.rows)
     staging.add(good, bad)
+    watched.see(cells)
     tell(staging.rows)
+    if questions := watched.questions():
+        raise Undecided(questions)
     staging.settle()
     return ignored
 
@@ -216,7 +242,7 @@ def finish(session: Session, now: datetime, claimed: Claimed, report: dict[str, 
     if claimed.checks_only:
         # What the whole file told is needed where it is looked at again.
         before = session.scalar(select(_IMPORTS.c.report).where(_IMPORTS.c.id == claimed.id)) or {}
-        report = {name: before[name] for name in ("encoding", "keys") if name in before} | report
+        report = {name: before[name] for name in ("encoding", "keys", "questions") if name in before} | report
     unless_cancelled = _held(claimed).where(_IMPORTS.c.cancel.is_(False))
     held = session.execute(unless_cancelled.values(report=report, rows_done=report["rows"]))
     if not held.rowcount:  # type: ignore[attr-defined]

@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from newsletter.database import rfc3339
@@ -25,14 +26,20 @@ from newsletter.domain.plain_addresses import parse_plainly
 from newsletter.domain.profiles import LONGEST_NAME, ProfileError, check_attributes
 from newsletter.domain.searching import search_text
 from newsletter.services.importing.history import Past, past_of
-from newsletter.services.importing.mapping import STATES
+from newsletter.services.importing.judging import LONGEST_WORD, Unclear, reading
 from newsletter.services.importing.moments import is_in_the_future, parse_moment
 from newsletter.services.importing.options import ATTRIBUTE, Field, Options
 from newsletter.services.importing.reading import Bad, Row, excerpt
+from newsletter.services.importing.state_words import NO, YES, word_of
 
 _as_json = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode
-_YES = frozenset({"true", "yes", "1", "on"})
-_NO = frozenset({"false", "no", "0", "off"})
+_MAILBOX = re.compile(r'\s*"?(.*?)"?\s*<([^<>]*)>\s*')  # Ann <ann@example.org>
+# Of what several columns say, the lowest counts.
+_RANK = {
+    state: rank for rank, state in enumerate(
+        (State.COMPLAINED, State.UNSUBSCRIBED, State.BOUNCED, State.PENDING, State.CONFIRMED)
+    )
+}  # fmt: skip
 _RARE = frozenset({
     Field.LOCALE, Field.SOURCE, Field.ID, Field.LIST, Field.GENERATION, Field.ASKED_AT,
     Field.PERSON_CREATED_AT, Field.CONSENT, Field.SUPPRESSED, Field.PAUSED_UNTIL,
@@ -109,7 +116,14 @@ class Check:
         # What hardly any file brings costs the others nothing.
         self._has_more = bool(brought & _RARE)
         self._named = tuple(places.get(field) for field in (Field.NAME, Field.FIRST_NAME, Field.LAST_NAME))
-        self._has_state = any(
+        self._left = [
+            (column, place, lru_cache(1024)(reading(column, options.values.get(column))))
+            for place, column in enumerate(columns)
+            if options.mapping.get(column) == Field.LEFT
+        ]
+        stated = next((column for column, field in options.mapping.items() if field == Field.STATE), "")
+        self._read_state = lru_cache(1024)(reading(stated, options.values.get(stated)))
+        self._has_state = bool(self._left) or any(
             field in places
             for field in (Field.STATE, Field.SUBSCRIBED, Field.UNSUBSCRIBED_AT, Field.BOUNCED_AT)
         )
@@ -128,8 +142,11 @@ class Check:
         typed = cells[self._email]
         if type(typed) is not str:
             raise Refused("the email address is missing" if typed is None else "the email address is no text")
+        called = None
+        if typed.endswith((">", "> ")) and (mailbox := _MAILBOX.fullmatch(typed)):
+            called, typed = mailbox.groups()
         address = parse_plainly(self._bare(typed.strip()))
-        name = self._name(cells)
+        name = self._name(cells, called)
         created = confirmed = unsubscribed = asked = came = past = own_id = suppressed = paused = None
         generation = 1
         if self._has_dates:
@@ -207,29 +224,51 @@ class Check:
         """A text without the apostrophe that our exports put before what looks like a formula."""
         return bare(value) if self._safe else value
 
-    def _name(self, cells: Sequence[Any]) -> str | None:
+    def _name(self, cells: Sequence[Any], called: str | None = None) -> str | None:
+        """The name in its own cells, else the one beside the address."""
         whole, first, last = self._named
         if whole is not None:
             name = self._text(cells, Field.NAME).strip()
         elif first is None and last is None:
-            return None
+            if called is None:
+                return None
+            name = ""
         else:
             name = (
                 f"{self._text(cells, Field.FIRST_NAME).strip()} {self._text(cells, Field.LAST_NAME).strip()}"
             )
             name = name.strip()
+        if called and not name:
+            name = self._bare(called.replace('\\"', '"').strip())
         if len(name) > LONGEST_NAME:
             raise Refused(f"the name is longer than {LONGEST_NAME} characters")
         check_line(name, "the name")
         return name or None
 
     def _state(self, cells: Sequence[Any], unsubscribed: datetime | None) -> State | None:
-        """The state that the row names, in one way or another."""
-        said = self._text(cells, Field.STATE).strip().lower()
+        """The state that the row names, in one way or another; of several the one that leaves most."""
+        found = self._state_of_fields(cells, unsubscribed)
+        for column, place, read in self._left:
+            value = cells[place]
+            try:
+                said = read("" if value is None else str(value))
+            except Unclear:
+                raise Refused(
+                    f"{str(value or '')[:40]!r} in the column {column[:40]!r} says neither that they left "
+                    "nor that they stay: say what it means"
+                ) from None
+            if said is not None and (found is None or _RANK[said] < _RANK[found]):
+                found = said
+        return found
+
+    def _state_of_fields(self, cells: Sequence[Any], unsubscribed: datetime | None) -> State | None:
+        said = self._text(cells, Field.STATE).strip()
         if said:
-            if said not in STATES:
-                raise Refused(f"{said[:40]!r} is no state")
-            return STATES[said]
+            try:
+                state: State | None = self._read_state(said)
+            except Unclear:
+                raise Refused(f"{said[:40]!r} is no state") from None
+            return state
         if self._moment(cells, Field.BOUNCED_AT):
             return State.BOUNCED
         if unsubscribed:
@@ -238,10 +277,10 @@ class Check:
         if place is None:
             return None
         value = cells[place]
-        word = "" if value is None else str(value).strip().lower()
-        if word in _NO:
+        word = "" if value is None else word_of(str(value)[:LONGEST_WORD])
+        if word in NO:
             return State.UNSUBSCRIBED
-        if word not in _YES:
+        if word not in YES:
             # Many a tool leaves the cell of who is not subscribed empty.
             raise Refused(f"{word[:40]!r} is neither true nor false: nothing says who is subscribed")
         return None
@@ -249,9 +288,11 @@ class Check:
     def _moment(
         self, cells: Sequence[Any], field: Field, *, beyond: timedelta = timedelta(0)
     ) -> datetime | None:
-        if self._place(field) is None:
+        place = self._place(field)
+        if place is None:
             return None
-        text = self._text(cells, field).strip()
+        value = cells[place]
+        text = str(value) if type(value) in (int, float) else self._text(cells, field).strip()
         if not text:
             return None
         moment = parse_moment(text)
@@ -307,11 +348,11 @@ class Check:
     def _suppressed(self, cells: Sequence[Any]) -> str | None:
         place = self._place(Field.SUPPRESSED)
         value = cells[place] if place is not None else None
-        if value is None or str(value).strip().lower() in {"", *_NO}:
+        if value is None or str(value).strip().lower() in {"", *NO}:
             return None
         word = str(value).strip()[:32]
         check_line(word, "the word for suppressed")
-        return "import" if word.lower() in _YES else word
+        return "import" if word.lower() in YES else word
 
     def _bag(self, cells: Sequence[Any]) -> str:
         """The attributes, as JSON of one spelling."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from marshmallow import Schema, ValidationError, fields, validate
 
 from newsletter.domain.languages import LANGUAGES
 from newsletter.models import ImportState
 from newsletter.services.importing.options import DELIMITERS, ENCODINGS, LONGEST_STATEMENT, MOST_ASKS, Form
 from newsletter.web.api.paging import Paged
-from newsletter.web.api.schemas import Fields, Moment, TrueOrFalse, address, choice, line, told
+from newsletter.web.api.schemas import Fields, Moment, TrueOrFalse, address, choice, line, state, told
 
 EXAMPLE_OPTIONS = {
     "mapping": {"Email": "email", "Name": "name", "Town": "attribute:town"},
@@ -20,6 +22,7 @@ EXAMPLE_OPTIONS = {
     "ask_per_hour": None,
     "locale": None,
     "safe": False,
+    "values": {},
 }
 EXAMPLE = {
     "id": "019b2f6e-5c00-7d11-8a55-0f6f4bb3c005",
@@ -80,10 +83,15 @@ class Reading(Fields):
     )
 
 
-def _at_most_200(mapping: dict[str, str]) -> None:
+def _at_most_200(mapping: dict[str, Any]) -> None:
     """No validate.Length: the document would count an object's letters."""
     if len(mapping) > 200:
         raise ValidationError("Must name at most 200 columns.")
+
+
+def _at_most_1000(cells: dict[str, str]) -> None:
+    if len(cells) > 1000:
+        raise ValidationError("Must name at most 1,000 cells of a column.")
 
 
 class ImportOptions(Fields):
@@ -94,7 +102,10 @@ class ImportOptions(Fields):
         keys=fields.String(),
         values=fields.String(),
         validate=_at_most_200,
-        **told("For each column what it is: `email`, `name`, …, `attribute:KEY` or `ignore`."),
+        **told(
+            "For each column what it is: `email`, `name`, …, `left` where it says who left, `attribute:KEY` "
+            "or `ignore`."
+        ),
     )
     form = choice(*Form)
     encoding = choice(*ENCODINGS)
@@ -116,6 +127,16 @@ class ImportOptions(Fields):
     safe = TrueOrFalse(
         **told("Take off the apostrophe that keeps a text from being a formula."),
     )
+    values = fields.Dict(
+        keys=fields.String(),
+        values=fields.Dict(keys=fields.String(), values=state(), validate=_at_most_1000),
+        validate=_at_most_200,
+        **told(
+            "For columns that are `state` or `left`: what their cells mean, such as "
+            '`{"Status": {"inactive": "unsubscribed"}}`; `confirmed` is whoever did not leave, and `*` '
+            "stands for every other cell that says nothing plain. What is left out means what it says."
+        ),
+    )
 
 
 class ImportOptionsShown(Schema):
@@ -130,6 +151,9 @@ class ImportOptionsShown(Schema):
     ask_per_hour = fields.Integer(required=True, allow_none=True)
     locale = fields.String(required=True, allow_none=True)
     safe = fields.Boolean(required=True)
+    values = fields.Dict(
+        keys=fields.String(), values=fields.Dict(keys=fields.String(), values=state()), required=True
+    )
 
 
 class Import(Schema):
@@ -153,6 +177,18 @@ class Import(Schema):
     self = address(required=True)
 
 
+class Question(Schema):
+    """A column that may say who left. Nothing is imported before the options say what it is."""
+
+    column = fields.String(required=True)
+    cells = fields.Dict(
+        keys=fields.String(),
+        values=state(allow_none=True),
+        required=True,
+        **told("Some cells, and what each seems to say; `null` where that cannot be told."),
+    )
+
+
 class Look(Schema):
     """How the file seems to be written, and what its columns seem to be."""
 
@@ -163,7 +199,11 @@ class Look(Schema):
     columns = fields.List(fields.String(), required=True)
     samples = fields.List(fields.List(fields.String()), required=True, **told("The first rows."))
     preset = fields.String(required=True, allow_none=True, **told("The tool that it seems to come from."))
-    mapping = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
+    mapping = fields.Dict(
+        keys=fields.String(), values=fields.String(), required=True, **told("Without those in `questions`.")
+    )
+    questions = fields.List(fields.Nested(Question), required=True)
+    safe = fields.Boolean(required=True)
     notes = fields.List(fields.String(), required=True)
 
 

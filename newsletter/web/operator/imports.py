@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -37,7 +38,7 @@ from newsletter.services.importing import (
     too_large,
 )
 from newsletter.services.importing.files import CHUNK
-from newsletter.services.importing.options import DELIMITERS, ENCODINGS
+from newsletter.services.importing.options import DELIMITERS, ENCODINGS, Field
 from newsletter.services.lists import ListView
 from newsletter.services.outbox import waiting_asks
 from newsletter.web import uploads
@@ -149,7 +150,9 @@ def _import_page(mailing_list: ListView, found: ImportView, fault: str | None = 
         waiting=waiting_asks(db.session(), found.id) if found.report.get("asked") else 0,
         seen=seen,
         chosen=_chosen(found, seen) if seen is not None else None,
+        questions={one.column: one.cells for one in seen.questions} if seen is not None else {},
         fields=words.FIELDS,
+        meanings=words.CELLS,
         encodings=[(name, name) for name in ENCODINGS],
         delimiters=DELIMITERS,
         languages=LANGUAGES,
@@ -176,9 +179,11 @@ def _chosen(found: ImportView, seen: Look) -> Options:
     if request.method == "POST":
         return _options(seen)
     before = found.options
-    if before is not None and set(before.mapping) == set(seen.columns):
-        return before
-    return seen.options()
+    if before is None or set(before.mapping) != set(seen.columns):
+        return seen.options()
+    # What the whole file has shown since is asked about.
+    asked = {question.column for question in seen.questions} - set(before.decided)
+    return replace(before, mapping={name: is_ for name, is_ in before.mapping.items() if name not in asked})
 
 
 def _options(seen: Look) -> Options:
@@ -191,6 +196,7 @@ def _options(seen: Look) -> Options:
     asks = field("ask_per_hour")
     return seen.options(
         mapping=mapping,
+        values=_values(seen, mapping),
         statement=field("statement") or None,
         # Whatever is no number is out of bounds.
         ask_per_hour=(int(asks) if asks.isascii() and asks.isdigit() and len(asks) < 9 else 0)
@@ -199,6 +205,18 @@ def _options(seen: Look) -> Options:
         locale=field("locale") or None,
         safe=field("safe") == "yes",
     )
+
+
+def _values(seen: Look, mapping: dict[str, str]) -> dict[str, dict[str, str]]:
+    """What the form says of cells, where their column says who left. A cell of which nobody can tell has
+    none."""
+    form = request.form
+    values: dict[str, dict[str, str]] = {}
+    for number, column in enumerate(seen.columns):
+        if mapping.get(column) in (Field.STATE, Field.LEFT):
+            cells = zip(form.getlist(f"cell-{number}"), form.getlist(f"means-{number}"), strict=False)
+            values[column] = {cell: means for cell, means in cells if means}
+    return {column: cells for column, cells in values.items() if cells}
 
 
 @operator.post("/lists/<slug>/imports/<uuid:import_id>/check")

@@ -60,6 +60,7 @@ FIELDS = {
     Field.LOCALE: "Language",
     Field.STATE: "State",
     Field.SUBSCRIBED: "Subscribed, yes or no",
+    Field.LEFT: "Says who left",
     Field.SOURCE: "Came by",
     Field.CREATED_AT: "When they signed up",
     Field.CONFIRMED_AT: "When they confirmed",
@@ -71,6 +72,14 @@ FIELDS = {
     Field.SUPPRESSED: "Never to be mailed, yes or no",
     Field.PAUSED_UNTIL: "Until when it is paused, from an export of this service",
     Field.IGNORE: "Leave it out",
+}
+# What a cell can say of those who may have left.
+CELLS = {
+    State.CONFIRMED: "They stay",
+    State.UNSUBSCRIBED: "They unsubscribed",
+    State.BOUNCED: "Mail to them came back",
+    State.COMPLAINED: "They reported mail as spam",
+    State.PENDING: "They did not confirm yet",
 }
 DOORS = {
     Door.CONFIRM: "Confirm",
