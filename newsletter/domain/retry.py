@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from enum import Enum
 from random import Random
+
+from newsletter.domain import bounce_policy
+from newsletter.domain.bounce_texts import Reason, reason_of
 
 
 class Verdict(Enum):
@@ -25,14 +27,22 @@ _RELAY_DELAYS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)  # seconds
 def verdict(code: int, text: str) -> Verdict:
     """Read a reply to RCPT, DATA or the message: its code and text (RFC 5321 §4.2, RFC 3463).
 
-    A policy refusal (5.7.x) or a missing login (530, 535) is about the sender, so it is tried
-    again rather than held against the recipient (B3).
+    A refusal that is about the sender, by its status (5.7.x) or its words, or a missing login (530, 535), is
+    tried again rather than held against the recipient (B3).
     """
     if 200 <= code < 300:
         return Verdict.TAKEN
-    if code in (530, 534, 535, 538) or (code >= 500 and re.match(r"5\.7\.\d", text)):
+    if code in (530, 534, 535, 538) or (code >= 500 and _is_ours(code, text)):
         return Verdict.AGAIN
     return Verdict.NEVER if 500 <= code < 600 else Verdict.AGAIN
+
+
+def _is_ours(code: int, text: str) -> bool:
+    """Whether the sender is refused, rather than this mail, which would be refused again."""
+    said = f"{code} {text}"
+    if bounce_policy.judge(None, said).verdict is not bounce_policy.Verdict.OUR_FAULT:
+        return False
+    return bounce_policy.precise(None, said).startswith("5.7.") or reason_of(said) is Reason.SENDER_REFUSED
 
 
 def delay_before(attempt: int, random: Random) -> timedelta:

@@ -19,6 +19,8 @@ from uuid import UUID
 
 _MAC = 12  # bytes
 _ID = 16
+# The subject that our mail asks a wish to leave to have.
+LEAVE = "unsubscribe"
 
 
 class Purpose(StrEnum):

@@ -23,7 +23,7 @@ from newsletter.domain.addresses import envelope_form, mask
 from newsletter.domain.languages import choose, direction
 from newsletter.domain.links import UNDO_FOR, Links
 from newsletter.domain.provider_events import echo
-from newsletter.domain.return_paths import ReturnPaths
+from newsletter.domain.return_paths import LEAVE, ReturnPaths
 from newsletter.mail.plain_words import marked_up, wrapped
 from newsletter.models.outbox import Kind
 from newsletter.paths import TEMPLATES
@@ -186,7 +186,7 @@ class Composer:
         address is nobody's yet, and ends nobody's subscription."""
         if self._paths is None or message.kind is Kind.ADDRESS_CHANGE:
             return ""
-        return f", <mailto:{self._paths.unsubscribe_address(message.subscription_id)}?subject=unsubscribe>"
+        return f", <mailto:{self._paths.unsubscribe_address(message.subscription_id)}?subject={LEAVE}>"
 
     def _url(self, door: str, token: str) -> str:
         return f"{self._settings.base_url}/{door}/{token}"

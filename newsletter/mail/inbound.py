@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.message import Message
 from enum import StrEnum
+from uuid import UUID
 
 import structlog
 from flask import Flask
@@ -22,17 +23,21 @@ from newsletter import counted
 from newsletter.database import write_transaction
 from newsletter.dead_letters import DeadLetters
 from newsletter.domain.links import BadLink, Links
-from newsletter.domain.return_paths import Forged, NotOurs, Purpose, ReturnPath, ReturnPaths
+from newsletter.domain.return_paths import LEAVE, Forged, NotOurs, Purpose, ReturnPath, ReturnPaths
 from newsletter.domain.returns import Return, ReturnKind, bounce_key
 from newsletter.extensions import db
+from newsletter.mail.auto_replies import is_auto_reply, is_from_mail_system
 from newsletter.mail.bounded import Unreadable, head_of
-from newsletter.mail.reports import Report, ReportKind, is_auto_reply, read_report
+from newsletter.mail.feedback import ABUSE, OPT_OUT, wants_out
+from newsletter.mail.mime import field, subject_of
+from newsletter.mail.reports import Report, ReportKind, read_report
 from newsletter.services.take_return import MEANT_SOMETHING, Taken, take_return
 from newsletter.settings import Settings
 
 # The only complaints that are about the sender (checklist B4).
-_COMPLAINTS = {"abuse", "fraud"}
+_COMPLAINTS = {ABUSE, "fraud"}
 _FEEDBACK = "arf"  # the way of complaints
+_BY_MAIL = "mailto"  # the way of wishes to leave
 # Of one field of a mail that a complaint encloses; ours has two.
 _MOST_URIS = 10
 
@@ -96,7 +101,9 @@ class Inbound:
             return _wish_to_leave(envelope, head, path)
         report = read_report(envelope.raw)
         if report.kind is ReportKind.FEEDBACK:
-            return self._complaint(report, path)
+            return self._feedback(envelope, report, path)
+        if path is None and report.kind is ReportKind.JUNK:
+            return self._feedback(envelope, report, None)
         if path is None:
             raise Unreadable("it came to an address that is none of ours")
         return _bounce(report, path) if path.purpose is Purpose.BOUNCE else None
@@ -109,12 +116,16 @@ class Inbound:
         except NotOurs:
             return None
 
-    def _complaint(self, report: Report, path: ReturnPath | None) -> Return | None:
-        if report.feedback not in _COMPLAINTS:
+    def _feedback(self, envelope: Envelope, report: Report, path: ReturnPath | None) -> Return | None:
+        if report.feedback not in _COMPLAINTS and report.feedback != OPT_OUT:
             return None
         complaint = _complaint_about(path) if path is not None else self._enclosed(report)
         if complaint is None:
             raise Unreadable("a complaint about a mail that is none of ours")
+        if report.feedback == OPT_OUT:
+            whose = complaint.outbox_id or complaint.subscription_id
+            key = _key_to_leave(envelope, whose)
+            return replace(complaint, kind=ReturnKind.UNSUBSCRIBE, key=key, way=_BY_MAIL) if whose else None
         message_ids = (value for name, value in report.original if name == "Message-ID")
         return replace(complaint, message_id=next(message_ids, None))
 
@@ -152,7 +163,7 @@ def _complaint_about(path: ReturnPath) -> Return:
 def _bounce(report: Report, path: ReturnPath) -> Return | None:
     if report.kind is ReportKind.AUTO_REPLY:
         return None
-    if report.kind is ReportKind.OTHER:
+    if report.kind in (ReportKind.JUNK, ReportKind.OTHER):
         raise Unreadable("it came to a return path and reports nothing that we know")
     failure = report.failure
     if failure is None:
@@ -169,21 +180,32 @@ def _bounce(report: Report, path: ReturnPath) -> Return | None:
 
 def _wish_to_leave(envelope: Envelope, head: Message, path: ReturnPath) -> Return | None:
     """Any mail to the address of a subscription ends it, whatever it holds, save those that no person or mail
-    program wrote to leave: bounces, and answers of machines."""
+    program wrote to leave: bounces, and answers of machines. A mail program that leaves for its user may mark
+    that as automatic: it is known by its header, or by the subject that our mail asks for."""
+    if not wants_out(head):
+        if _is_from_nobody(envelope, head) or is_from_mail_system(head):
+            return None
+        if _is_automatic(head) and subject_of(head).lower() != LEAVE:
+            return None
+    return Return(
+        ReturnKind.UNSUBSCRIBE, _key_to_leave(envelope, path.id), _BY_MAIL, subscription_id=path.id
+    )  # fmt: skip
+
+
+def _is_from_nobody(envelope: Envelope, head: Message) -> bool:
     sender = envelope.sender if envelope.sender is not None else str(head.get("return-path", "unknown"))
     # Postfix's pipe writes a null sender as MAILER-DAEMON unless it is told otherwise.
-    if sender.strip().strip("<>").partition("@")[0].lower() in ("", "mailer-daemon"):
-        return None
-    if is_auto_reply(head, by_subject=False):
-        return None
-    # By its Message-ID: the same mail that comes again must not end what was begun anew since.
-    told_apart = str(head.get("message-id", "")).strip() or hashlib.sha256(envelope.raw).hexdigest()
-    return Return(
-        ReturnKind.UNSUBSCRIBE,
-        key=f"unsubscribe:{path.id}:{told_apart}",
-        way="mailto",
-        subscription_id=path.id,
-    )
+    return sender.strip().strip("<>").partition("@")[0].lower() in ("", "mailer-daemon")
+
+
+def _is_automatic(head: Message) -> bool:
+    return is_auto_reply(head) or field(head, "precedence").lower() in ("bulk", "junk", "list")
+
+
+def _key_to_leave(envelope: Envelope, whose: UUID | None) -> str:
+    """By the Message-ID: the same mail that comes again must not end what was begun anew since."""
+    message_id = field(head_of(envelope.raw), "message-id") or hashlib.sha256(envelope.raw).hexdigest()
+    return f"unsubscribe:{whose}:{message_id}"
 
 
 def recipient_of(raw: bytes) -> str | None:

@@ -1,5 +1,5 @@
 """Reads what a mail system wrote: delivery reports (RFC 3464) and feedback reports (RFC 5965) with the
-standard library, all other bounces with flufl.bounce.
+standard library, all other bounces by what they say in their own words.
 
 It says what a mail reports, and nothing of whom it is about: that is known by the address it came to
 (checklist B2). It takes any bytes; those that are made to break readers raise `Unreadable`, soon.
@@ -8,31 +8,32 @@ It says what a mail reports, and nothing of whom it is about: that is known by t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from email import message_from_string
 from email.message import Message
-from email.utils import getaddresses
 from enum import StrEnum
-from itertools import islice
+from functools import cached_property
 
-from flufl.bounce import all_failures
+from newsletter.domain.bounce_policy import Rule, judge, mildest, precise
+from newsletter.domain.bounce_texts import Reason, reason_of
+from newsletter.mail.auto_replies import is_auto_reply
+from newsletter.mail.bounded import Unreadable, count_lines, parse
+from newsletter.mail.feedback import Fields, read_feedback, read_junk
+from newsletter.mail.mime import field, groups, own_parts
+from newsletter.mail.own_words import own_text, read_words
 
-from newsletter.domain.bounce_policy import Rule, Says, Verdict, judge, mildest, precise, said
-from newsletter.mail.bounded import Unreadable, count_lines, head_of, parse
-
-_LARGEST_FREE_TEXT = 256 * 1024  # bytes of a mail that flufl.bounce looks through
+_LARGEST_FREE_TEXT = 256 * 1024  # bytes of a mail whose words are read
 _MOST_FREE_LINES = 10_000
 _MOST_RECIPIENTS = 100  # in one report; each of our mails went to one
-_MOST_ORIGINAL = 20  # fields of the mail that a complaint is about
-_LONGEST_TEXT = 4000  # characters that are read of a text
+_LONGEST_TEXT = 4000  # characters of a diagnostic
+_SHORTEST_TEXT = 400  # of each, where there are many
 
 
 class ReportKind(StrEnum):
     """What a mail is."""
 
     DELIVERY = "delivery"  # RFC 3464
-    FEEDBACK = "feedback"  # RFC 5965
+    FEEDBACK = "feedback"  # RFC 5965, and Microsoft's like of it
+    JUNK = "junk"  # a mail that is passed on as junk, in whoever's form: believed where no other mail comes
     BOUNCE = "bounce"  # in a vendor's own words
     AUTO_REPLY = "auto_reply"  # out of office, and whatever else machines answer
     OTHER = "other"
@@ -45,7 +46,7 @@ class Failure:
     status: str
     diagnostic: str
 
-    @property
+    @cached_property
     def rule(self) -> Rule:
         """What the policy makes of it."""
         return judge(self.status, self.diagnostic)
@@ -61,7 +62,7 @@ class Report:
     failures: tuple[Failure, ...] = ()
     arrived: bool = False
     feedback: str | None = None
-    original: tuple[tuple[str, str], ...] = ()
+    original: Fields = ()
 
     @property
     def failure(self) -> Failure | None:
@@ -86,72 +87,61 @@ def read_report(raw: bytes) -> Report:
 
 
 def _read(mail: Message, *, small: bool) -> Report:
-    parts = list(_own_parts(mail))
+    parts = list(own_parts(mail))
     kinds = {part.get_content_type() for part in parts}
-    if "message/feedback-report" in kinds:
-        return Report(
-            ReportKind.FEEDBACK,
-            feedback=_feedback_type(parts),
-            original=tuple(islice(_original(parts), _MOST_ORIGINAL)),
-        )
+    if (feedback := read_feedback(mail, parts)) is not None:
+        return Report(ReportKind.FEEDBACK, feedback=feedback.type, original=feedback.original)
     if (found := _deliveries(parts)) is not None:
         return found
     if (broken := _broken_delivery(mail, parts)) is not None:
         return broken
     if "message/disposition-notification" in kinds or is_auto_reply(mail):
         return Report(ReportKind.AUTO_REPLY)
-    if not small:
-        return Report(ReportKind.OTHER)
-    return _in_own_words(mail, parts)
-
-
-def _own_parts(mail: Message) -> Iterator[Message]:
-    """The parts of a mail, without those of a mail that it encloses: a report in there is about another."""
-    yield mail
-    if mail.get_content_maintype() != "multipart":
-        return
-    payload = mail.get_payload()
-    for part in payload if isinstance(payload, list) else []:
-        if isinstance(part, Message):
-            yield from _own_parts(part)
-
-
-# Delivery reports
+    words = read_words(mail, parts) if small else None
+    if words is None and (junk := read_junk(mail, parts)) is not None:
+        return Report(ReportKind.JUNK, feedback=junk.type, original=junk.original)
+    if words is None:
+        by_machine = field(mail, "precedence").lower() in ("bulk", "junk", "list")
+        return Report(ReportKind.AUTO_REPLY if by_machine else ReportKind.OTHER)
+    return Report(ReportKind.BOUNCE, (_in_words(words.text),) if words.is_final else ())
 
 
 def _deliveries(parts: list[Message]) -> Report | None:
     """A report by RFC 3464; None where its fields are missing."""
-    text = _first_text(parts)
+    text = own_text(parts)
     failing: list[Message] = []
     arrived, number = False, 0
     for part in parts:
         if not part.get_content_type().endswith("delivery-status"):
             continue
-        for block in _blocks(part):
-            action = _field(block, "action").partition(" ")[0].rstrip(".;").lower()
+        for block in groups(part):
+            action = field(block, "action").partition(" ")[0].rstrip(".;").lower()
             if not action:
                 continue
             number += 1
             if number > _MOST_RECIPIENTS:
                 raise Unreadable(f"a report about more than {_MOST_RECIPIENTS} recipients")
             arrived |= action in ("delivered", "relayed", "expanded", "deliverable")
-            if action == "failed":
+            if action in _FAILED:
                 failing.append(block)
-    failures = tuple(_failure(block, text, alone=len(failing) == 1) for block in failing)
+    longest = max(_LONGEST_TEXT // max(len(failing), 1), _SHORTEST_TEXT)
+    failures = tuple(_failure(block, text, longest, alone=len(failing) == 1) for block in failing)
     return Report(ReportKind.DELIVERY, failures, arrived) if number else None
 
 
+_FAILED = ("failed", "failure", "error")  # RFC 3464 §2.3.3; OpenSMTPD's own word
+
+
 def _broken_delivery(mail: Message, parts: list[Message]) -> Report | None:
-    """A report whose fields are not where they belong. What stands in it as text is taken for no more than a
-    failure that counts, or for the reason that it names."""
+    """A report whose fields are not where they belong: what stands in it as text is read."""
     if str(mail.get_param("report-type", "")).lower() != "delivery-status":
         return None
     payload = mail.get_payload()
-    text = payload if isinstance(payload, str) else _first_text(parts)
+    text = payload if isinstance(payload, str) else own_text(parts)
     if not _GIVEN_UP.search(f"{mail.get('subject', '')} {text[:_LONGEST_TEXT]}"):
         return None
     found = _DIAGNOSTIC.search(text[:_LONGEST_TEXT])
-    return Report(ReportKind.DELIVERY, (_in_words(found[1] if found else ""),))
+    return Report(ReportKind.DELIVERY, (_in_words(found[1] if found else text[:_LONGEST_TEXT]),))
 
 
 _GIVEN_UP = re.compile(r"fail|fatal|undeliver|returned", re.IGNORECASE)
@@ -159,135 +149,21 @@ _DIAGNOSTIC = re.compile(r"^diagnostic-code:\s*smtp;\s*(.+)$", re.IGNORECASE | r
 
 
 def _in_words(text: str) -> Failure:
-    """A failure that is told in nobody's format: words alone are not enough to suppress somebody at once."""
-    status = precise(None, text) or "5.0.0"
-    if judge(status, text).verdict is Verdict.SUPPRESS_NOW and not status.startswith("5.1."):
-        text = ""
-    return Failure(status, text)
+    """A failure that is told in nobody's format."""
+    status = precise(None, text)
+    return Failure(status if status[:1] in ("4", "5") else "5.0.0", text)
 
 
-def _failure(block: Message, text: str, *, alone: bool) -> Failure:
+def _failure(block: Message, text: str, longest: int, *, alone: bool) -> Failure:
     """One recipient's failure. Where the report gives no reason, the text for people may; it may also tell
     of a milder one, where it is about nobody else."""
-    kind, _, diagnostic = _field(block, "diagnostic-code").partition(";")
-    if kind[:1].isdigit():  # some leave out the type and begin with the reply
-        diagnostic = kind
-    given = _field(block, "status")
-    status = precise(given, diagnostic)
+    whole = field(block, "diagnostic-code")
+    # Some leave out the type and begin with the reply.
+    diagnostic = whole if whole[:1].isdigit() else whole.partition(";")[2]
+    given = field(block, "status")
+    status = precise(given, diagnostic) or "5.0.0"
     comment = given.partition("(")[2]
-    if not diagnostic or (alone and said(text) in (Says.FULL, Says.FILTERED)):
+    silent = not diagnostic or (alone and reason_of(f"{diagnostic} {comment}") is Reason.NOT_SAID)
+    if silent or (alone and reason_of(text) in (Reason.MAILBOX_FULL, Reason.FILTERED)):
         comment = f"{comment} {text}"
-    return Failure(status, f"{diagnostic} {comment}".strip()[:_LONGEST_TEXT])
-
-
-def _blocks(part: Message) -> Iterator[Message]:
-    """The groups of fields in a report. The standard library makes a message of each, save where the report
-    is internationalised (RFC 6533): of that it reads the first group, and the others stay in its body."""
-    payload = part.get_payload()
-    for block in payload if isinstance(payload, list) else []:
-        if not isinstance(block, Message):
-            continue
-        yield block
-        rest = block.get_payload()
-        if part.get_content_type() == "message/global-delivery-status" and isinstance(rest, str):
-            for group in re.split(r"\r?\n[ \t]*\r?\n", rest[:_LONGEST_TEXT]):
-                yield message_from_string(group.strip())
-
-
-def _field(block: Message, name: str) -> str:
-    return " ".join(str(block.get(name, "")).split())
-
-
-# Feedback reports
-
-
-def _feedback_type(parts: list[Message]) -> str | None:
-    for part in parts:
-        if part.get_content_type() == "message/feedback-report":
-            for block in _blocks(part):
-                return _field(block, "feedback-type").lower() or None
-            payload = part.get_payload(decode=True)
-            fields = head_of(payload if isinstance(payload, bytes) else b"")
-            return _field(fields, "feedback-type").lower() or None
-    return None
-
-
-def _original(parts: list[Message]) -> Iterator[tuple[str, str]]:
-    """Headers of the mail that a report is about, by which we know our own."""
-    for part in parts:
-        if part.get_content_type() in _ENCLOSED:
-            for block in _blocks(part):
-                yield from _headers(block)
-        elif part.get_content_type() in ("text/rfc822-headers", "message/rfc822-headers"):
-            payload = part.get_payload(decode=True)
-            yield from _headers(head_of(payload if isinstance(payload, bytes) else b""))
-
-
-def _headers(mail: Message) -> Iterator[tuple[str, str]]:
-    for name in ("Return-Path", "List-Unsubscribe", "Message-ID"):
-        for value in mail.get_all(name, []):
-            yield name, str(value)
-
-
-_ENCLOSED = ("message/rfc822", "message/global")
-
-
-# Everything else
-
-
-def _in_own_words(mail: Message, parts: list[Message]) -> Report:
-    for part in parts:
-        if part.get_content_type() in _ENCLOSED:
-            part.set_payload([])
-    if not getaddresses([str(mail.get("from", ""))]):
-        del mail["from"]
-        mail["From"] = "unknown@invalid"  # flufl.bounce stumbles over a mail from nobody
-    temporary, permanent = all_failures(mail)
-    if not permanent and not temporary:
-        by_machine = str(mail.get("precedence", "")).strip().lower() in ("bulk", "junk", "list")
-        return Report(ReportKind.AUTO_REPLY if by_machine else ReportKind.OTHER)
-    if not permanent:
-        return Report(ReportKind.BOUNCE)  # a delay: the sender goes on trying
-    return Report(ReportKind.BOUNCE, (_in_words(_first_text(parts)),))
-
-
-def _first_text(parts: list[Message]) -> str:
-    """The text for people, up to the mail that it quotes."""
-    for part in parts:
-        if part.get_content_type() == "text/plain":
-            payload = part.get_payload(decode=True)
-            text = (
-                payload[:_LARGEST_FREE_TEXT].decode("utf-8", "replace") if isinstance(payload, bytes) else ""
-            )
-            own = re.split(_QUOTED, text, maxsplit=1)[0]
-            return " ".join(own.split())[:_LONGEST_TEXT]
-    return ""
-
-
-_QUOTED = re.compile(
-    r"^-+ ?(?:this is a copy|below this line|original message|unsent message|message header|the following is)"
-    r"|^(?:received|return-path|message-id): ",
-    re.IGNORECASE | re.MULTILINE,
-)
-
-
-def is_auto_reply(mail: Message, *, by_subject: bool = True) -> bool:
-    """Whether a machine answers in its owner's place (RFC 3834, and what came before it). A subject only
-    hints at it: where people and their mail programs write too, it is not to count."""
-    if "x-failed-recipients" in mail or _POSTMASTER.search(str(mail.get("from", ""))):
-        return False
-    submitted = str(mail.get("auto-submitted", "no")).strip().lower()
-    return (
-        not submitted.startswith(("no", "auto-generated"))
-        or any(
-            name in mail for name in ("x-autoreply", "x-autorespond", "x-autoresponder", "x-auto-reply-from")
-        )
-        or str(mail.get("precedence", "")).strip().lower() == "auto_reply"
-        or (by_subject and bool(_AWAY.match(str(mail.get("subject", "")))))
-    )
-
-
-_POSTMASTER = re.compile(r"\b(?:mailer[-_]?daemon|postmaster|mail delivery (?:sub)?system)\b", re.IGNORECASE)
-_AWAY = re.compile(
-    r"\s*(?:auto(?:matic|mated)?[ :-]|out of (?:the )?office|away from|vacation|abwesen)", re.IGNORECASE
-)
+    return Failure(status, f"{diagnostic} {comment}".strip()[:longest])

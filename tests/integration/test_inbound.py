@@ -17,7 +17,7 @@ from tests.integration.test_changing_address import NEW, ask, new_path
 from tests.support.acting import reading
 from tests.support.operators import Console
 from tests.support.receiver import receiving
-from tests.support.returning import DOMAIN, WITH_DOMAIN, arf, auto_reply, dsn, fields, take, wish
+from tests.support.returning import DOMAIN, WITH_DOMAIN, arf, auto_reply, dsn, fields, junk, take, wish, words
 from tests.support.service import Service, now, path
 from tests.support.smtp import Received
 from tests.support.webhooks import add
@@ -214,6 +214,47 @@ def test_b4_a_complaint_is_known_by_the_return_path_that_the_receiver_noted(on_s
     assert take(on_sqlite, f"feedback@{DOMAIN}", arf(bare, return_path=mail.sender)) is Taken.SUPPRESSED
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param({}, id="Microsoft's"),
+        pytest.param({"mark": "", "Subject": "Email Abuse Report"}, id="somebody's subject"),
+        pytest.param(
+            {"mark": "", "Subject": "FW: News", "From": "fbl@mailbox.example"}, id="a feedback loop"
+        ),
+    ],
+)
+def test_b4_a_junk_report_without_a_feedback_part_counts_by_what_it_encloses(
+    on_sqlite: Service, headers: dict[str, str]
+) -> None:
+    mail = on_sqlite.confirmed()
+
+    assert take(on_sqlite, f"feedback@{DOMAIN}", junk(mail.raw, **headers)) is Taken.SUPPRESSED
+    assert on_sqlite.states() == {"ann@example.org": "complained"}
+
+
+def test_b2_a_junk_report_that_encloses_no_token_of_ours_does_nothing(on_sqlite: Service) -> None:
+    mail = on_sqlite.confirmed()
+    named = b"To: ann@example.org\r\nList-Unsubscribe: <%s>\r\n\r\nx\r\n"
+    forged = mail.link("unsubscribe")[:-4] + "AAAA"
+
+    for link in (forged, "https://elsewhere.example/unsubscribe/x", f"mailto:unsubscribe-x@{DOMAIN}"):
+        assert take(on_sqlite, f"feedback@{DOMAIN}", junk(named % link.encode())) is Fate.DEAD
+    assert on_sqlite.states() == {"ann@example.org": "confirmed"}
+
+
+def test_what_is_not_said_to_be_junk_is_no_complaint(on_sqlite: Service) -> None:
+    mail = on_sqlite.confirmed()
+    unmarked = {"mark": "", "From": "bob@example.org"}
+    filtered = junk(mail.raw, mark="", From="filter@mx.example", Subject="Spam notification")
+
+    for subject in ("Fwd: Please confirm", "Re: spam report", "This is not spam report"):
+        assert take(on_sqlite, f"feedback@{DOMAIN}", junk(mail.raw, **unmarked, Subject=subject)) is Fate.DEAD
+    # A filter's refusal comes to the return path, and may speak of spam.
+    assert take(on_sqlite, mail.sender, filtered) is Fate.DEAD
+    assert on_sqlite.states() == {"ann@example.org": "confirmed"}
+
+
 def test_b4_other_feedback_suppresses_nobody(on_sqlite: Service) -> None:
     mail = on_sqlite.confirmed()
 
@@ -255,6 +296,11 @@ def test_a_replayed_wish_to_leave_does_not_end_what_was_begun_anew(service: Serv
 
 NO_WISHES = {
     "an automatic answer": (auto_reply(Auto_Submitted="auto-replied"), "ann@example.org"),
+    "Exchange's": (auto_reply(X_Auto_Response_Suppress="All"), "ann@example.org"),
+    "an older one": (auto_reply(X_Autoreply="yes"), "ann@example.org"),
+    "a bulk one": (auto_reply(Precedence="bulk"), "ann@example.org"),
+    "by its subject": (auto_reply(Subject="Automatic reply: unsubscribe"), "ann@example.org"),
+    "from a mail system, by a name alone": (wish(From="Postmaster <x@x.example>"), "x@x.example"),
     "from nobody": (wish(), ""),
     "from a mail system": (wish(From="MAILER-DAEMON@x.example"), "<>"),
     "from a mail system, as Postfix writes it": (wish(), "MAILER-DAEMON"),
@@ -280,6 +326,49 @@ def test_out_of_office_is_no_bounce(on_sqlite: Service) -> None:
     assert take(on_sqlite, mail.sender, auto_reply(Auto_Submitted="auto-replied")) is Fate.IGNORED
     assert on_sqlite.states() == {"ann@example.org": "confirmed"}
     assert _dead(on_sqlite) == []
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        pytest.param(wish(X_Apple_Unsubscribe="true", Auto_Submitted="auto-replied"), id="Apple's"),
+        pytest.param(
+            wish(Subject="x", X_Apple_Unsubscribe="true", Auto_Submitted="auto-replied"), id="with any subject"
+        ),
+        pytest.param(wish(Auto_Submitted="auto-generated"), id="our subject"),
+        pytest.param(wish(Subject="Unsubscribe", Auto_Submitted="auto-replied", Precedence="bulk"), id="marked twice"),
+        pytest.param(wish(X_Auto_Response_Suppress="All"), id="from Exchange"),
+    ],
+)  # fmt: skip
+def test_a_mail_program_that_leaves_for_its_user_is_obeyed_though_it_calls_that_automatic(
+    on_sqlite: Service, raw: bytes
+) -> None:
+    mail = on_sqlite.confirmed()
+
+    assert take(on_sqlite, _mailto(mail), raw, sender="ann@example.org") is Taken.UNSUBSCRIBED
+    assert on_sqlite.states() == {"ann@example.org": "unsubscribed"}
+
+
+def test_apples_wish_to_leave_is_obeyed_where_bounces_come_and_nowhere_without_a_token(
+    service: Service,
+) -> None:
+    mail = service.confirmed()
+    leaving = wish(X_Apple_Unsubscribe="true", Auto_Submitted="auto-replied")
+
+    assert take(service, f"feedback@{DOMAIN}", leaving) is Fate.DEAD
+    assert service.states() == {"ann@example.org": "confirmed"}
+    assert take(service, mail.sender, leaving, sender="ann@example.org") is Taken.UNSUBSCRIBED
+    assert take(service, mail.sender, leaving, sender="ann@example.org") is Taken.REPLAYED
+    assert service.states() == {"ann@example.org": "unsubscribed"}
+    assert service.counts()["suppressions"] == 0
+
+
+def test_a_feedback_report_to_opt_out_leaves_and_suppresses_nobody(on_sqlite: Service) -> None:
+    mail = on_sqlite.confirmed()
+
+    assert take(on_sqlite, f"feedback@{DOMAIN}", arf(mail.raw, feedback="opt-out")) is Taken.UNSUBSCRIBED
+    assert on_sqlite.states() == {"ann@example.org": "unsubscribed"}
+    assert on_sqlite.counts()["suppressions"] == 0
 
 
 @pytest.mark.parametrize("subject", ["Automatic unsubscribe request", "Away from now on", "Vacation", ""])
@@ -400,10 +489,69 @@ def test_b3_a_relay_that_says_no_such_user_bounces_at_once(service: Service) -> 
     ]
 
 
+def test_b3_a_report_in_own_words_does_what_one_by_the_standard_does(service: Service) -> None:
+    ann, bob = service.confirmed("ann@example.org"), service.confirmed("bob@example.org")
+    cid = service.confirmed("cid@example.org")
+    gone = "Sorry, it could not be delivered.\n<ann@example.org>: 550 no such user\n\n--- Below this line is a copy.\n"
+    ours = (
+        "Sorry, it could not be delivered.\n<bob@example.org>: 553 5.1.3 http://www.spamhaus.org/query/bl?x\n"
+    )
+    late = "Warning: message delayed. Delivery attempts will continue.\n<cid@example.org>: 550 no such user\n"
+
+    assert take(service, ann.sender, words(gone)) is Taken.SUPPRESSED
+    assert take(service, bob.sender, words(ours)) is Taken.OUR_FAULT
+    assert take(service, cid.sender, words(late, subject="Warning: message delayed")) is Fate.IGNORED
+
+    assert service.states() == {
+        "ann@example.org": "bounced",
+        "bob@example.org": "confirmed",
+        "cid@example.org": "confirmed",
+    }
+    assert service.one("SELECT number FROM alarms") == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        ("5.1.3", "smtp; 553 https://www.blocklist.example/query/bl?ip=192.0.2.1"),
+        ("5.1.1", "smtp; 501 HELO host unknown"),
+        ("5.1.1", "smtp; 550 Invalid sender domain: domain not found"),
+        ("5.1.2", "smtp; 550 cannot find your reverse hostname, host not found"),
+        ("5.1.1", "smtp; 550 5.1.1 Ihr Server steht auf einer Sperrliste"),
+    ],
+)
+def test_b3_a_report_that_speaks_of_us_suppresses_nobody_and_raises_the_alarm(
+    on_sqlite: Service, status: str, said: str
+) -> None:
+    mail = on_sqlite.confirmed()
+
+    assert take(on_sqlite, mail.sender, dsn(status=status, diagnostic=said)) is Taken.OUR_FAULT
+    assert on_sqlite.states() == {"ann@example.org": "confirmed"}
+    assert on_sqlite.one("SELECT number FROM alarms") == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["550 5.4.1 Recipient address rejected: Access denied", "550 5.1.0 Address rejected, no such user"],
+)
+def test_b3_what_a_provider_answers_for_an_unknown_user_suppresses_by_reply_and_by_report(
+    on_sqlite: Service, answer: str
+) -> None:
+    mail = on_sqlite.confirmed("ann@example.org")
+    on_sqlite.sink.on_rcpt = lambda address: answer if address.startswith("bob") else None
+    on_sqlite.sign_up("bob@example.org")
+    on_sqlite.send_mail()
+
+    assert take(on_sqlite, mail.sender, dsn(status="5.0.0", diagnostic=f"smtp; {answer}")) is Taken.SUPPRESSED
+    assert on_sqlite.states() == {"ann@example.org": "bounced", "bob@example.org": "bounced"}
+
+
 @pytest.mark.parametrize(
     ("door", "answer"),
     [
         ("on_rcpt", "550 5.7.1 your address is blocked"),
+        ("on_rcpt", "550 5.1.1 HELO host unknown"),
+        ("on_data", "553 5.1.3 https://www.blocklist.example/query/bl?ip=192.0.2.1"),
         ("on_data", "554 5.7.26 unauthenticated"),
         ("on_mail", "550 5.1.1 sender unknown: mailbox full"),
     ],

@@ -238,10 +238,18 @@ def test_a_signature_of_mailgun_is_good_for_one_event_even_where_that_was_about_
     assert _untouched(service)
 
 
-def test_sender_side_faults_suppress_nobody(on_sqlite: Service) -> None:
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        ("5.7.1", "550 5.7.1 blocked by policy"),
+        ("5.1.1", "550 5.1.1 HELO host unknown"),
+        ("5.1.3", "553 https://www.blocklist.example/query/bl?ip=192.0.2.1"),
+    ],
+)
+def test_sender_side_faults_suppress_nobody(on_sqlite: Service, status: str, reason: str) -> None:
     mail = on_sqlite.confirmed()
 
-    _bounce(on_sqlite, "sendgrid", mail, status="5.7.1", reason="550 5.7.1 blocked by policy", type="blocked")
+    _bounce(on_sqlite, "sendgrid", mail, status=status, reason=reason, type="blocked")
 
     assert _untouched(on_sqlite)
     assert on_sqlite.one("SELECT number FROM alarms") == 1

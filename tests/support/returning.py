@@ -24,8 +24,10 @@ __all__ = [
     "auto_reply",
     "dsn",
     "inbound",
+    "junk",
     "take",
     "wish",
+    "words",
 ]
 
 
@@ -120,6 +122,23 @@ ORIGINAL
 """
     ).split(b"ORIGINAL\r\n")
     return head + noted + original + b"\r\n" + tail
+
+
+def junk(
+    original: bytes, *, mark: str = "X-HmXmrOriginalRecipient: ann@example.org\r\n", **headers: str
+) -> bytes:
+    """A mail as Microsoft passes it on: enclosed, and nothing else that says what it is about."""
+    named = {"From": "staff@mailbox.example", "Subject": "complaint about message from 192.0.2.1"} | headers
+    head = wish(Content_Type='multipart/mixed; boundary="b"', **named)
+    part = b"--b\r\nContent-Type: message/rfc822\r\n\r\n" + mark.encode()
+    return head + part + original + b"\r\n--b--\r\n"
+
+
+def words(
+    text: str, *, sender: str = "MAILER-DAEMON@mx.example", subject: str = "failure notice", more: str = ""
+) -> bytes:
+    """A bounce in a mail system's own words."""
+    return _wire(f"From: {sender}\nTo: whoever@news.example\nSubject: {subject}\n{more}\n{text}")
 
 
 def wish(**headers: str) -> bytes:

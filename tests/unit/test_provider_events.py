@@ -235,6 +235,10 @@ SENDGRID: dict[str, tuple[dict[str, Any], Read]] = {
         {"event": "bounce", "status": "5.0.0", "bounce_classification": "Invalid Address"},
         [(BOUNCE, "5.1.1")],
     ),
+    "our reputation, by SendGrid's reading": (
+        {"event": "bounce", "status": "5.0.0", "reason": "550 no", "bounce_classification": "Reputation"},
+        [(BOUNCE, "5.7.1")],
+    ),
     "for now": ({"event": "bounce", "type": "blocked", "status": "4.0.0"}, [(BOUNCE, "4.0.0")]),
     "bounced before": ({"event": "dropped", "reason": "Bounced Address"}, [(BOUNCE, "5.1.1")]),
     "complained before": ({"event": "dropped", "reason": "Spam Reporting Address"}, [(COMPLAINT, None)]),

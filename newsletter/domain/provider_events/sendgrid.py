@@ -18,6 +18,7 @@ from newsletter.domain.provider_events.fields import Fields, read_json
 from newsletter.domain.provider_events.report import (
     FAILED,
     NO_SUCH_MAILBOX,
+    REFUSED,
     Forged,
     Report,
     TooMany,
@@ -37,6 +38,8 @@ _KINDS = {
     "unsubscribe": ReturnKind.UNSUBSCRIBE,
     "group_unsubscribe": ReturnKind.UNSUBSCRIBE,
 }
+# What SendGrid makes of a bounce; its other classes say nothing that would be relied on.
+_CLASSES = {"Invalid Address": NO_SUCH_MAILBOX, "Reputation": REFUSED, "Content": REFUSED}
 # Of what SendGrid did not even try, by the reason it gives.
 _DROPPED = {
     "bounced address": ReturnKind.BOUNCE,
@@ -97,7 +100,8 @@ def _report(event: Fields) -> Report | None:
 
 
 def _status(event: Fields) -> str | None:
-    bad_address = event.text("event") == "dropped" or event.text("bounce_classification") == "Invalid Address"
-    return status_in(
-        event.text("status"), event.text("reason"), otherwise=NO_SUCH_MAILBOX if bad_address else FAILED
-    )
+    if event.text("event") == "dropped":
+        otherwise = NO_SUCH_MAILBOX
+    else:
+        otherwise = _CLASSES.get(event.text("bounce_classification"), FAILED)
+    return status_in(event.text("status"), event.text("reason"), otherwise=otherwise)
