@@ -14,7 +14,7 @@ from newsletter.database import write_transaction
 from newsletter.domain.roles import Role, Scope
 from newsletter.domain.tickets import LIFE
 from newsletter.extensions import db
-from newsletter.parts import parts
+from newsletter.invitations import invitation_link
 from newsletter.services import lists, operators, tokens
 from newsletter.services.access import COMMAND_LINE
 from newsletter.services.operators import OperatorView
@@ -167,6 +167,5 @@ def _names(ids: frozenset[UUID]) -> str:
 
 
 def _print_invitation(found: OperatorView, now: datetime) -> None:
-    token = parts().tickets.invitation(found.id, found.stamp, now=now)
     click.echo(f"{found.address} sets a password here, once, within {LIFE.total_seconds() / 3600:.0f} hours:")
-    click.echo(f"{parts().settings.base_url}/operator/welcome/{token}")
+    click.echo(invitation_link(found, now))

@@ -109,13 +109,15 @@ def add(
     role: Role,
     lists: Collection[UUID] | None,
 ) -> OperatorView:
-    """Invite somebody: they can log in when they have set a password. Raises `OperatorError`."""
+    """Invite somebody: they can log in when they have set a password. Raises `OperatorError`, and `TooMuch`
+    where they could do what the actor cannot."""
     try:
         parsed = parse_address(address)
     except AddressError as error:
         raise OperatorError(f"{address!r} is no email address: {error}") from error
     if find_by_address(session, address) is not None:
         raise OperatorError(f"there is an operator {parsed.text} already")
+    _must_cover(actor, role, lists)
     identifier = new_id(now)
     session.execute(
         insert(_OPERATORS),
@@ -147,8 +149,11 @@ def edit(
     lists: Collection[UUID] | None,
     disabled: bool,
 ) -> OperatorView:
-    """Change what somebody may do. Whoever is disabled is logged out at once. Raises `OperatorError`."""
+    """Change what somebody may do. Whoever is disabled is logged out at once. Raises `OperatorError`, and
+    `TooMuch` where they can do what the actor cannot, or could then."""
     before = _must_find(session, operator_id)
+    _must_cover(actor, before.role, before.lists)
+    _must_cover(actor, role, lists)
     if (role is not Role.OWNER or disabled) and _is_last_owner(session, before):
         raise OperatorError(f"{before.address} is the only owner who can log in: make another one first")
     _set(
@@ -168,8 +173,10 @@ def edit(
 
 
 def reset(session: Session, now: datetime, actor: Actor, operator_id: UUID) -> OperatorView:
-    """Take password and second factor away: a new invitation is the only way in."""
+    """Take password and second factor away: a new invitation is the only way in. Raises `TooMuch` where they
+    can do what the actor cannot: whoever has the invitation can be them."""
     found = _must_find(session, operator_id)
+    _must_cover(actor, found.role, found.lists)
     _set(
         session, operator_id,
         password_hash=None, invitation=_new_stamp(), totp_secret=None, totp_step=None, recovery_codes=[],
@@ -275,6 +282,10 @@ def use_second_factor(
     _set(session, fresh.id, recovery_codes=left)
     audit.record(session, now, actor, "operator.recovery_code_used", subject=fresh.address, left=len(left))
     return True
+
+
+def _must_cover(actor: Actor, role: Role, lists: Collection[UUID] | None) -> None:
+    actor.must_cover(SCOPES[role], None if role is Role.OWNER else lists)
 
 
 def _new_stamp() -> str:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Subquery, case, exists, func, select, text, update
+from sqlalchemy import ColumnElement, Subquery, and_, case, exists, func, select, text, true, update
 from sqlalchemy.orm import Session
 
 from newsletter.database import table_of
@@ -21,6 +22,13 @@ from newsletter.services.access import Actor
 
 _LOOK = 1000  # messages of all lists
 _CAN_WAIT = [Status.FAILED.value, Status.AWAITING_RETRY.value, Status.QUEUED.value]
+
+
+class Part(StrEnum):
+    """A part of the outbox."""
+
+    WAITING = "waiting"
+    FAILED = "failed"
 
 
 class CannotRetry(Exception):
@@ -75,6 +83,30 @@ def look(session: Session, list_id: UUID, *, limit: int = 50) -> OutboxView:
             :limit
         ],
     )
+
+
+def page(
+    session: Session, list_id: UUID, which: Part | None, before: UUID | None, limit: int
+) -> tuple[tuple[Entry, ...], UUID | None]:
+    """The newest messages that are older than one of them, and where the next page begins; None where there
+    is none. A page may hold fewer than `limit`, even none: it looks at so many messages and no more."""
+    conditions: list[Any] = [_PARTS[which]] if which is not None else []
+    conditions += [_OUTBOX.c.id < before] if before is not None else []
+    looked = _first(_NEWEST, which=and_(true(), *conditions))
+    entries = _entries(session, list_id, looked, limit)
+    if len(entries) == limit:
+        return entries, entries[-1].id
+    number, last = session.connection().execute(select(func.count(), func.max(looked.c.place))).one()
+    if number < _LOOK:
+        return entries, None
+    oldest = select(looked.c.id).where(looked.c.place == last)
+    return entries, session.connection().execute(oldest).scalar_one()
+
+
+def find(session: Session, list_id: UUID, message_id: UUID) -> Entry | None:
+    """One message of a list."""
+    looked = _first(_NEWEST, which=_OUTBOX.c.id == message_id)
+    return next(iter(_entries(session, list_id, looked, 1)), None)
 
 
 def retry(session: Session, now: datetime, actor: Actor, list_id: UUID, message_id: UUID) -> None:
@@ -157,3 +189,4 @@ _NEWEST = _OUTBOX.c.id.desc()
 _WAITING = _first(_OUTBOX.c.lane, _OUTBOX.c.next_attempt_at, which=text(IS_OPEN))
 _FAILED = _first(_NEWEST, which=text(IS_FAILED))
 _LATELY = _first(_NEWEST)
+_PARTS = {Part.WAITING: text(IS_OPEN), Part.FAILED: text(IS_FAILED)}

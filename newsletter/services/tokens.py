@@ -13,12 +13,12 @@ from uuid import UUID
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
-from newsletter.database import table_of
+from newsletter.database import rfc3339, table_of
 from newsletter.domain.ids import new_id
 from newsletter.domain.roles import Scope
 from newsletter.models import ApiToken
 from newsletter.services import audit
-from newsletter.services.access import Actor
+from newsletter.services.access import Actor, TooMuch
 
 PREFIX = "nlt_"
 _TOUCH = timedelta(minutes=1)  # how exactly it is known when a token was last used
@@ -53,7 +53,8 @@ class TokenView:
 
     def actor(self, network: str | None = None) -> Actor:
         """Who it is to the rest of the service."""
-        return Actor(f"token {self.hint} ({self.name})", self.scopes, self.lists, network)
+        name = f"token {self.hint} ({self.name})"
+        return Actor(name, self.scopes, self.lists, network, until=self.expires_at)
 
 
 def add(
@@ -66,7 +67,8 @@ def add(
     lists: Collection[UUID] | None,
     life: timedelta | None,
 ) -> tuple[TokenView, str]:
-    """Make a token; returns it and its text, which is known to nobody afterwards. Raises `TokenError`."""
+    """Make a token; returns it and its text, which is known to nobody afterwards. Raises `TokenError`, and
+    `TooMuch` where it could do what the actor cannot, or outlive them."""
     name = name.strip()
     if not name or len(name) > 200 or not name.isprintable():
         raise TokenError(
@@ -74,6 +76,10 @@ def add(
         )
     if not scopes:
         raise TokenError(f"a token needs something that it may do: {', '.join(Scope)}")
+    actor.must_cover(scopes, lists)
+    expires_at = now + life if life is not None else None
+    if actor.until is not None and (expires_at is None or expires_at > actor.until):
+        raise TooMuch(f"this would outlive what makes it, which ends at {rfc3339(actor.until)}")
     text = PREFIX + secrets.token_urlsafe(32)
     identifier = new_id(now)
     session.execute(
@@ -89,7 +95,7 @@ def add(
                 "all_lists": lists is None,
                 "created_by": actor.name,
                 "created_at": now,
-                "expires_at": now + life if life is not None else None,
+                "expires_at": expires_at,
             }
         ],
     )
@@ -109,6 +115,12 @@ def revoke(session: Session, now: datetime, actor: Actor, token_id: UUID) -> Tok
 def every(session: Session) -> list[TokenView]:
     """All tokens, the newest first."""
     return _views(session, _TOKENS.c.id.is_not(None))
+
+
+def page(session: Session, before: UUID | None, limit: int) -> list[TokenView]:
+    """The newest tokens that are older than one of them."""
+    which = _TOKENS.c.id < before if before is not None else _TOKENS.c.id.is_not(None)
+    return _views(session, which, limit)
 
 
 def find(session: Session, token_id: UUID) -> TokenView | None:
@@ -145,8 +157,10 @@ def _must_find(session: Session, token_id: UUID) -> TokenView:
     return found
 
 
-def _views(session: Session, which: Any) -> list[TokenView]:
-    rows: Sequence[Any] = session.execute(select(_TOKENS).where(which).order_by(_TOKENS.c.id.desc())).all()
+def _views(session: Session, which: Any, limit: int | None = None) -> list[TokenView]:
+    rows: Sequence[Any] = session.execute(
+        select(_TOKENS).where(which).order_by(_TOKENS.c.id.desc()).limit(limit)
+    ).all()
     return [
         TokenView(
             id=row.id,

@@ -56,6 +56,7 @@ def test_the_live_server_does_what_the_document_says(make_service: Any, tmp_path
         )  # fmt: skip
 
     assert run.returncode == 0, run.stdout[-20_000:] + run.stderr[-2000:]
+    assert call.get("/lists").status_code == 200  # it has not revoked its own token
 
 
 def contents(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -10,7 +10,19 @@ from flask import Flask
 
 from newsletter.settings import Settings
 from newsletter.version import __version__
-from newsletter.web.api import changes, exports, imports, lists, subscribers, subscriptions, webhooks
+from newsletter.web.api import (
+    audit_log,
+    changes,
+    exports,
+    imports,
+    lists,
+    operators,
+    outbox,
+    subscribers,
+    subscriptions,
+    tokens,
+    webhooks,
+)
 from newsletter.web.api.creating import IDEMPOTENCY_KEY
 from newsletter.web.api.reference import register_reference
 from newsletter.web.api.resource import IdConverter
@@ -25,6 +37,10 @@ RESOURCES = (
     imports.resource,
     changes.resource,
     webhooks.resource,
+    outbox.resource,
+    operators.resource,
+    tokens.resource,
+    audit_log.resource,
 )
 
 _ABOUT = """\

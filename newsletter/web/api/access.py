@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -10,12 +11,12 @@ from flask import Response, g, request
 from newsletter.domain.roles import Scope
 from newsletter.extensions import db
 from newsletter.services import lists, tokens
-from newsletter.services.access import Actor
+from newsletter.services.access import Actor, TooMuch
 from newsletter.services.api_use import Allowance
 from newsletter.services.lists import ListView
 from newsletter.services.tokens import BadToken, TokenView
 from newsletter.web.limiting import limits
-from newsletter.web.problems import Problem
+from newsletter.web.problems import Problem, api_problem, sentence
 from newsletter.web.seeing import network
 
 _REALM = 'Bearer realm="newsletter"'
@@ -62,6 +63,35 @@ def list_or_404(slug: str) -> ListView:
     if mailing_list is None or not actor().sees(mailing_list.id):
         raise Problem(404, "not_found", f"There is no list {slug!r} that this token may see.")
     return mailing_list
+
+
+def must_see_all() -> None:
+    """Raise the `Problem` unless the token is for all lists: what belongs to the whole service is not for
+    others."""
+    if actor().lists is not None:
+        raise Problem(403, "certain_lists_only", "This token is for certain lists, and this call for all.")
+
+
+def slugs_of(ids: Collection[UUID] | None) -> list[str] | None:
+    """The slugs of lists, as they are shown; None is all lists."""
+    return None if ids is None else sorted(one.slug for one in lists.every(db.session()) if one.id in ids)
+
+
+def lists_by_slug(slugs: Sequence[str] | None) -> list[UUID] | None:
+    """The lists that are named; None is all lists. Raises the `Problem` where there is no such list."""
+    if slugs is None:
+        return None
+    found = lists.find_many(db.session(), slugs)
+    missing = next((slug for slug in slugs if slug not in found), None)
+    if missing is not None:
+        wrong = {"lists": f"There is no list {missing!r} that this token may see."}
+        raise Problem(422, "invalid", "A list is not known.", errors=wrong)
+    return [one.id for one in found.values()]
+
+
+def refuse_too_much(error: TooMuch) -> Response:
+    """The answer to who would give more than they have."""
+    return api_problem(Problem(403, "exceeds_token", sentence(error)))
 
 
 def tell_allowance(response: Response) -> Response:

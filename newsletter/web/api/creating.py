@@ -45,12 +45,15 @@ IDEMPOTENCY_KEY = {
 }
 
 
-def create(make: Make, schema: type[Schema], *, digest: str | None = None) -> Response:
+def create(
+    make: Make, schema: type[Schema], *, digest: str | None = None, once: str | None = None
+) -> Response:
     """Answer with what `make` creates, as `schema` shows it. `digest` is the SHA-256 of a body that is read
-    already."""
+    already. The field `once` is shown to the first call alone, and null to a replayed one: it is stored
+    nowhere."""
     call = _call(digest)
     try:
-        answer, replayed = _made(make, schema, call)
+        answer, replayed = _made(make, schema, call, once)
     except IntegrityError as error:
         raise Problem(409, "conflict", "Somebody else made the same at the same moment.") from error
     except OtherRequest as error:
@@ -60,7 +63,7 @@ def create(make: Make, schema: type[Schema], *, digest: str | None = None) -> Re
 
 
 def _made(
-    make: Make, schema: type[Schema], call: Call | None, *, tries_left: int = _TRIES
+    make: Make, schema: type[Schema], call: Call | None, once: str | None, *, tries_left: int = _TRIES
 ) -> tuple[Answer, bool]:
     """The answer, and whether it was given before."""
     now, session = datetime.now(UTC), db.session()
@@ -70,14 +73,15 @@ def _made(
             if given is not None:
                 return given, True
             made = make(session, now)
-            answer = Answer(made.status, json.dumps(schema().dump(made.what)))
+            shown = schema().dump(made.what)
             if call:
-                idempotency.keep(session, call, answer)
-            return answer, False
+                kept = shown | {once: None} if once else shown
+                idempotency.keep(session, call, Answer(made.status, json.dumps(kept)))
+            return Answer(made.status, json.dumps(shown)), False
     except Conflict:
         if tries_left <= 1:
             raise
-        return _made(make, schema, call, tries_left=tries_left - 1)
+        return _made(make, schema, call, once, tries_left=tries_left - 1)
 
 
 def _call(digest: str | None) -> Call | None:

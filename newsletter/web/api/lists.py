@@ -18,7 +18,7 @@ from newsletter.domain.roles import Scope
 from newsletter.extensions import db
 from newsletter.services import audit, lists, overview
 from newsletter.services.lists import ListError, ListView
-from newsletter.web.api.access import actor, list_or_404
+from newsletter.web.api.access import actor, list_or_404, must_see_all
 from newsletter.web.api.creating import Made, create
 from newsletter.web.api.resource import Resource, whereabouts
 from newsletter.web.api.schemas import Fields, Moment, address, choice, line, told
@@ -133,8 +133,7 @@ def add_list(settings: dict[str, Any]) -> Response:
 
     For tokens that see all lists: another would not see the new one.
     """
-    if actor().lists is not None:
-        raise Problem(403, "certain_lists_only", "This token is for certain lists, and can make no other.")
+    must_see_all()
     return create(lambda session, now: _add(session, now, settings), MailingList)
 
 

@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from newsletter.database import write_transaction
 from newsletter.domain.roles import Role, Scope
 from newsletter.extensions import db
-from newsletter.parts import parts
+from newsletter.invitations import invitation_link
 from newsletter.services import audit, lists, operators, tokens
 from newsletter.services.operators import OperatorError, OperatorView
 from newsletter.services.tokens import TokenError
@@ -80,13 +80,7 @@ def invite() -> str | tuple[str, int]:
         return _operators_page(error=sentence(error)), 422
     except NotChosen as error:
         return _operators_page(lists_error=sentence(error)), 422
-    return _operators_page(invited=(added, invitation(added, now)))
-
-
-def invitation(found: OperatorView, now: datetime) -> str:
-    """The link by which somebody sets a password."""
-    token = parts().tickets.invitation(found.id, found.stamp, now=now)
-    return parts().settings.base_url + url_for("operator.welcome", token=token)
+    return _operators_page(invited=(added, invitation_link(added, now)))
 
 
 @operator.get("/operators/<uuid:operator_id>")
@@ -133,7 +127,7 @@ def reset_operator(operator_id: UUID) -> str:
     now, database = datetime.now(UTC), db.session()
     with write_transaction(database):
         found = operators.reset(database, now, actor(), found.id)
-    return _operator_page(found, link=invitation(found, now))
+    return _operator_page(found, link=invitation_link(found, now))
 
 
 @operator.get("/tokens")
