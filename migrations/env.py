@@ -1,5 +1,6 @@
 """How Alembic reaches the database: the application's own engine, one migration run at a time."""
 
+import warnings
 from typing import Literal
 
 from alembic import context
@@ -9,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from newsletter.database import DatabaseNotReady, UtcDateTime, is_in_models, transaction_on
+from newsletter.sqlite_types import enforce_types, has_types
 
 _LOCK = 0x6E6577736C657474  # "newslett": one migration run at a time on PostgreSQL
 # Whoever wants a table after us waits while we wait for it: not for as long as an export takes.
@@ -48,8 +50,13 @@ def run() -> None:
                     render_item=_render_item,
                     include_object=is_in_models,
                 )
-                context.run_migrations()
+                with warnings.catch_warnings():
+                    # A table that is rebuilt loses the check of its types, and gets a fitting one below.
+                    warnings.filterwarnings("ignore", "Unnamed CHECK constraint on reflected table")
+                    context.run_migrations()
                 if on_sqlite:
+                    if has_types(connection):
+                        enforce_types(connection)
                     broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
                     if broken:
                         raise RuntimeError(

@@ -18,7 +18,7 @@ from newsletter.domain.ledger import Head
 from newsletter.extensions import db
 from newsletter.parts import parts
 from newsletter.services import ledger, lists
-from newsletter.services.ledger import LedgerStopped, NoHead
+from newsletter.services.ledger import Fault, LedgerStopped, NoHead
 from newsletter.services.lists import ListView
 
 _MOST_TOLD = 20  # faults of a list; the rest is counted
@@ -58,6 +58,9 @@ def verify_ledger_command(slug: str | None, with_heads: bool, kept: Path | None,
     faults = 0
     heads = []
     with snapshot(db.engine) as connection, Session(connection) as seen:
+        for fault in ledger.strays(seen):
+            faults += 1
+            _say("all lists", fault)
         for mailing_list in wanted:
             faults += _verify(seen, mailing_list, expected.get(mailing_list.id), quiet=with_heads)
             heads.append(ledger.head_text(seen, datetime.now(UTC), mailing_list))
@@ -88,8 +91,7 @@ def _verify(session: Session, mailing_list: ListView, kept: Head | None, *, quie
         for fault in checked.faults:
             faults += 1
             if faults <= _MOST_TOLD:
-                where = f"event {fault.seq}: " if fault.seq is not None else ""
-                click.echo(f"{mailing_list.slug}: {where}{fault.what}", err=True)
+                _say(mailing_list.slug, fault)
         progress(f"{mailing_list.slug}: {intact:,} events")
     progress(None)
     if faults > _MOST_TOLD:
@@ -100,6 +102,13 @@ def _verify(session: Session, mailing_list: ListView, kept: Head | None, *, quie
             + (f", {erased:,} erased and accounted for" if erased else "")
         )
     return faults
+
+
+def _say(whose: str, fault: Fault) -> None:
+    where = f"event {fault.seq}: " if fault.seq is not None else ""
+    # Somebody may have written anything into the database, and a terminal would do what it says.
+    shown = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in fault.what)
+    click.echo(f"{whose}: {where}{shown}", err=True)
 
 
 def _read(file: Path) -> dict[UUID, Head]:

@@ -96,3 +96,15 @@ def move(state: State | None, event: Event) -> State:
         return MOVES[state, event]
     except KeyError:
         raise IllegalMove(f"{event} is not possible in state {state or 'none'}") from None
+
+
+_STEPS = frozenset(
+    {(event.value, before, after.value) for (before, event), after in MOVES.items()}
+    | {(Event.IMPORT.value, before, after.value) for before, by in IMPORTS.items() for after in by.values()}
+    | {(Event.IMPORT.value, state.value, state.value) for state in State}
+)
+
+
+def is_step(kind: str, before: str | None, after: str | None) -> bool:
+    """Whether the rules of this service lead so from one state to another: by a move or by an import."""
+    return (kind, before, after) in _STEPS

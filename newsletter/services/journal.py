@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
+import structlog
 from sqlalchemy import BigInteger, Integer, bindparam, func, select, text, update
 from sqlalchemy.orm import Session
 
@@ -22,6 +23,8 @@ from newsletter.queries import Query, among, insert_or_add
 
 # So many at once that a million takes half a minute, and no writer waits long: SQLite has one at a time.
 _BATCHES = {"sqlite": 1000, "postgresql": 5000}
+
+log = structlog.get_logger()
 
 
 class Entry(NamedTuple):
@@ -54,21 +57,23 @@ def number(session: Session, *, limit: int | None = None) -> list[Entry]:
         return []
     _NUMBER.run(session, [{"held": held, "ids": [row.id for row in rows]}])
     entries = [
-        Entry(
-            held + place,
-            row.list_id,
-            row.subscription_id,
-            Event(row.kind),
-            State(row.before) if row.before else None,
-            State(row.after) if row.after else None,
-            row.at,
-            row.way,
-        )
-        for place, row in enumerate(rows, start=1)
+        entry for place, row in enumerate(rows, start=1) if (entry := _entry(held + place, row)) is not None
     ]
-    session.execute(update(_JOURNAL).values(seq=entries[-1].seq))
+    session.execute(update(_JOURNAL).values(seq=held + len(rows)))
     _count(session, entries)
     return entries
+
+
+def _entry(seq: int, row: Any) -> Entry | None:
+    """None for what no version of this service stores: it gets its number, so that `verify-ledger` names it,
+    and stops nobody else's."""
+    try:
+        kind = Event(row.kind)
+        before, after = (State(state) if state else None for state in (row.before, row.after))
+    except ValueError:
+        log.error("journal_unknown_event", id=row.id)
+        return None
+    return Entry(seq, row.list_id, row.subscription_id, kind, before, after, row.at, row.way)
 
 
 def _count(session: Session, entries: list[Entry]) -> None:

@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 import flask_migrate
 import psycopg
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect
+from sqlalchemy import inspect, text
+from sqlalchemy.exc import IntegrityError
 
 from newsletter.database import is_in_models, migration_config
 from newsletter.extensions import db
@@ -64,3 +66,56 @@ def test_a_migration_waits_for_a_long_read_no_longer_than_visitors_can(
         )
     service.command("db", "upgrade")
     assert service.states() == {"ann@example.org": "confirmed"}
+
+
+def _schema(service: Service) -> list[tuple[str, str]]:
+    """Indexes and triggers, each as it was written."""
+    return service.rows(
+        "SELECT type, sql FROM sqlite_schema WHERE type <> 'table' AND sql IS NOT NULL ORDER BY 2"
+    )
+
+
+def test_each_table_on_sqlite_checks_the_types_of_all_its_columns(on_sqlite: Service) -> None:
+    unchecked = []
+    for table in db.metadata.tables.values():
+        written = on_sqlite.one("SELECT sql FROM sqlite_schema WHERE name = :name", name=table.name)
+        check = written.partition("/* types */ CHECK ")[2]
+        unchecked += [
+            f"{table.name}.{column.name}" for column in table.columns if f'"{column.name}"' not in check
+        ]
+
+    assert unchecked == []
+
+
+def test_types_are_enforced_without_loss_of_a_row_an_index_or_a_trigger(on_sqlite: Service) -> None:
+    on_sqlite.confirmed("ann@example.org")
+    on_sqlite.work()
+    on_sqlite.command("operators", "add", "ann@example.org")
+    tables = sorted(db.metadata.tables)
+    rows, schema = {table: on_sqlite.rows(f"SELECT * FROM {table}") for table in tables}, _schema(on_sqlite)
+    with on_sqlite.app.app_context():
+        flask_migrate.downgrade(directory=str(MIGRATIONS), revision="0014")
+        without = db.session.execute(
+            text("SELECT count(*) FROM sqlite_schema WHERE sql LIKE '%/* types */%'")
+        ).scalar()
+        flask_migrate.upgrade(directory=str(MIGRATIONS))
+
+    assert without == 0
+    assert {table: on_sqlite.rows(f"SELECT * FROM {table}") for table in tables} == rows
+    assert _schema(on_sqlite) == schema
+    with pytest.raises(IntegrityError, match="append-only"):
+        on_sqlite.write("DELETE FROM audit_events")
+
+
+def test_an_upgrade_names_what_is_of_another_type_and_changes_nothing(on_sqlite: Service) -> None:
+    on_sqlite.confirmed("ann@example.org")
+    with on_sqlite.app.app_context():
+        flask_migrate.downgrade(directory=str(MIGRATIONS), revision="0014")
+    on_sqlite.write("UPDATE consent_events SET seq = 'x' WHERE id = 2")
+    refused = on_sqlite.command("db", "upgrade", check=False)
+    on_sqlite.write("UPDATE consent_events SET seq = NULL WHERE id = 2")
+    taken = on_sqlite.command("db", "upgrade", check=False)
+
+    assert (refused.returncode, taken.returncode) == (1, 0)
+    assert "1 rows of the table consent_events" in refused.stderr
+    assert "rowid 2" in refused.stderr

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
-from newsletter.domain.lifecycle import IMPORTS, MOVES, Event, State
+from newsletter.domain.lifecycle import Event, State, is_step
 from newsletter.domain.nesting import is_too_deep
 from newsletter.services.importing.moments import is_in_the_future, parse_moment
 
@@ -64,7 +64,7 @@ def past_of(brought: Any, state: State | None, now: datetime) -> Past | str | No
         event = _event(told, now, wordings)
         if isinstance(event, str):
             return event
-        if event["before"] != stands or not _follows(event):
+        if event["before"] != stands or not is_step(event["kind"], event["before"], event["after"]):
             return "the history does not lead from one event to the next"
         stands = event["after"]
         events.append(event)
@@ -115,13 +115,3 @@ def _is_clean(text: str, *, lines: bool = False) -> bool:
     except UnicodeEncodeError:
         return False
     return not any(ord(character) < 32 and not (lines and character == "\n") for character in text)
-
-
-def _follows(event: Mapping[str, Any]) -> bool:
-    """Whether the rules of this service allow this step."""
-    before, after = event["before"], event["after"]
-    if event["kind"] == Event.IMPORT:
-        return (before is not None and before is after) or after in IMPORTS[before].values()
-    if event["kind"] == Event.FORGET:
-        return False
-    return MOVES.get((before, Event(event["kind"]))) is after

@@ -33,7 +33,9 @@ def _tell(element: told, compiler: SQLCompiler, **options: Any) -> str:
         return column
     if isinstance(element.column.type, Uuid):
         return f"replace(CAST({column} AS text), '-', '')"
-    return f"""to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+    written = f"""to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+    # Years before the first are counted upwards: without this, 44 BC would be 44.
+    return f"{written} || CASE WHEN {column} < '0001-01-01 00:00:00Z' THEN ' BC' ELSE '' END"
 
 
 # Each of them counts, and so does their order. `id` is among them: histories are told in its order.

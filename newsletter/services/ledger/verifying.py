@@ -1,6 +1,6 @@
 """Checking the ledger: every page against the one before, every event against its line, the end against the
-seal, and the state of every subscription against its newest event. It reads a stretch at a time, so memory
-stays flat however long the journal is.
+seal, and every subscription against its events. It reads a stretch at a time, so memory stays flat however
+long the journal is.
 
 An event that is missing is a fault, unless a `forget` event with a later number says that it was erased, and
 nothing else of its subscription is left: that is how erasing leaves it."""
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -21,34 +20,17 @@ from newsletter.domain.ledger import SALT_BYTES, START, Chain, Head, Line, Page,
 from newsletter.domain.lifecycle import Event
 from newsletter.models import Journal, LedgerPage, Subscription, Wording
 from newsletter.queries import Query, among
-from newsletter.services.ledger.content import CONTENT, EVENTS, told
+from newsletter.services.ledger.content import CONTENT, EVENTS
+from newsletter.services.ledger.faults import Checked, Fault
+from newsletter.services.ledger.histories import lost, states, unplaced
 from newsletter.services.ledger.keeping import chain_of, heads, is_sealed
+from newsletter.services.ledger.reading import Reader
 from newsletter.settings import Settings
 
 _EVENTS_AT_ONCE = 2000
 _PAGES_AT_ONCE = 100
 _WORDS_KEPT = 10_000
-# The ends of what a number can be.
-_FIRST, _LAST = -(2**63), 2**63 - 1
-
-
-@dataclass(frozen=True)
-class Fault:
-    """Something that is not as it was stored: what, and at which number of the journal; None for what has
-    none yet."""
-
-    seq: int | None
-    what: str
-
-
-@dataclass(frozen=True)
-class Checked:
-    """A stretch of a list that was checked: how many events are as they were stored, how many were erased,
-    and what is wrong."""
-
-    intact: int
-    erased: int
-    faults: tuple[Fault, ...]
+_LAST = 2**63 - 1  # the end of what a number can be
 
 
 def verify(
@@ -69,7 +51,7 @@ class _Check:
         self._kept = kept
         self._words = _Words(session)
         self._events = _Events(session, list_id)
-        self._journal = session.execute(select(_JOURNAL.c.chained, _JOURNAL.c.seq)).one()
+        self._waiting = _waiting(session)
         self._entries = 0
         self._seq = 0
         self._link = START
@@ -78,8 +60,9 @@ class _Check:
         for row in _pages(self._session, self._list_id):
             yield self._page(row)
         yield Checked(0, 0, tuple(self._end()))
-        for fault in self._states():
-            yield Checked(0, 0, (fault,))
+        for further in (unplaced, states, lost):
+            for fault in further(self._session, self._list_id):
+                yield Checked(0, 0, (fault,))
 
     def _page(self, row: Any) -> Checked:
         try:
@@ -151,7 +134,9 @@ class _Check:
         told = [
             (line.seq, forgotten[line.subscription].remains)
             for line in gone
-            if line.subscription in forgotten and line.seq < forgotten[line.subscription].seq
+            if line.subscription in forgotten
+            and isinstance(forgotten[line.subscription].seq, int)
+            and line.seq < forgotten[line.subscription].seq
         ]
         return {seq for seq, remains in told if not remains}, {seq for seq, remains in told if remains}
 
@@ -166,7 +151,7 @@ class _Check:
 
     def _end(self) -> Iterator[Fault]:
         for event in self._events.rest():
-            if event.seq <= self._journal.chained or event.seq > self._journal.seq:
+            if event.seq not in self._waiting:
                 yield Fault(event.seq, _INSERTED)
         if self._kept is not None:
             yield Fault(self._kept.seq, "the ledger ends before the head that was kept")
@@ -184,33 +169,10 @@ class _Check:
         elif (head.entries, head.seq, head.link) != (self._entries, self._seq, self._link):
             yield Fault(head.seq, "the ledger does not end where its seal says")
 
-    def _states(self) -> Iterator[Fault]:
-        """Subscriptions that are not as their newest event left them."""
-        held = self._session.execute(
-            _HELD, {"list": self._list_id}, execution_options={"yield_per": _EVENTS_AT_ONCE}
-        )
-        for rows in held.partitions():
-            newest = self._newest([UUID(row.id) for row in rows if _is_id(row.id)])
-            for row in rows:
-                event = newest.get(row.id)
-                if event is None:
-                    yield Fault(None, f"the subscription {row.id} is {row.state}, but it has no event")
-                elif event.after != row.state:
-                    left = f"but its newest event left it {event.after or 'erased'}"
-                    yield Fault(event.seq, f"the subscription {row.id} is {row.state}, {left}")
-
-    def _newest(self, ids: Sequence[UUID]) -> dict[str, Any]:
-        """The newest event of each of these subscriptions."""
-        newest: dict[str, Any] = {}
-        for event in _HISTORIES.rows(self._session, list=self._list_id, ids=ids):
-            there = newest.get(event.subscription)
-            if there is None or there.id < event.id:
-                newest[event.subscription] = event
-        return newest
-
 
 class _Events:
-    """The events of a list in their order, read a stretch at a time, taken by whoever knows how far."""
+    """The events of a list in their order, read a stretch at a time, taken by whoever knows how far. Those
+    with numbers that the journal does not give are `unplaced`."""
 
     def __init__(self, session: Session, list_id: UUID) -> None:
         self._rows = self._read(session, list_id)
@@ -218,8 +180,8 @@ class _Events:
 
     @staticmethod
     def _read(session: Session, list_id: UUID) -> Iterator[Any]:
-        since, last = _FIRST, 0
-        while rows := _EVENTS.rows(session, list=list_id, since=since, last=last, most=_EVENTS_AT_ONCE):
+        reader, since, last = Reader(session), 0, _LAST
+        while rows := reader.rows(_EVENTS, list=list_id, since=since, last=last, most=_EVENTS_AT_ONCE):
             yield from (row for row in rows if isinstance(row.seq, int))
             since, last = rows[-1].seq, rows[-1].id
 
@@ -259,27 +221,31 @@ class _Words:
         if unseen:
             self._seen |= {
                 row.digest
-                for row in _WORDS.rows(self._session, digests=unseen)
-                if hashlib.sha256(str(row.text).encode()).hexdigest() == row.digest
+                for row in Reader(self._session).rows(_WORDS, digests=unseen)
+                if hashlib.sha256(str(row.text).encode("utf-8", "replace")).hexdigest() == row.digest
             }
         return digests & self._seen
 
 
+def _waiting(session: Session) -> range:
+    """The numbers that are not in the ledger yet. Where they are not known, `strays` says so."""
+    journal = session.execute(select(_JOURNAL.c.chained, _JOURNAL.c.seq)).first()
+    if journal is None or not all(isinstance(number, int) for number in journal):
+        return range(0)
+    return range(journal.chained + 1, journal.seq + 1)
+
+
 def _pages(session: Session, list_id: UUID) -> Iterator[Any]:
-    since = _FIRST
+    since = 0
     while rows := _PAGES.rows(session, list=list_id, since=since, most=_PAGES_AT_ONCE):
         yield from (row for row in rows if isinstance(row.seq, int))
         since = rows[-1].seq
 
 
 def _is_intact(event: Any, line: Line, salt: bytes) -> bool:
-    return event.subscription == line.subscription.hex() and commitment(salt, event) == line.commitment
-
-
-def _is_id(text: str) -> bool:
     try:
-        return UUID(text).hex == text
-    except ValueError:
+        return event.subscription == line.subscription.hex() and commitment(salt, event) == line.commitment
+    except TypeError:  # bytes in the place of text
         return False
 
 
@@ -338,17 +304,5 @@ _FORGOTTEN = Query(
     .where(EVENTS.c.list_id == bindparam("list"), among(EVENTS.c.subscription_id, "ids"))
     .group_by(EVENTS.c.subscription_id)
     .having(func.max(case((_IS_FORGET, 1))) == 1)
-)
-_HELD = select(told(_SUBSCRIPTIONS.c.id).label("id"), _SUBSCRIPTIONS.c.state).where(
-    _SUBSCRIPTIONS.c.list_id == bindparam("list", type_=_SUBSCRIPTIONS.c.list_id.type)
-)
-# All, and not the newest alone: without statistics, PostgreSQL looks for that by walking all events.
-_HISTORIES = Query(
-    select(
-        told(EVENTS.c.subscription_id).label("subscription"),
-        EVENTS.c.id,
-        EVENTS.c.seq,
-        EVENTS.c.after,
-    ).where(EVENTS.c.list_id == bindparam("list"), among(EVENTS.c.subscription_id, "ids"))
 )
 _WORDS = Query(select(_WORDINGS.c.digest, _WORDINGS.c.text).where(among(_WORDINGS.c.digest, "digests")))
