@@ -1,4 +1,4 @@
-"""The link by which an invited operator sets a password."""
+"""The links that operators are given: to set a password, and to log in with a new browser."""
 
 from __future__ import annotations
 
@@ -12,3 +12,9 @@ def invitation_link(found: OperatorView, now: datetime) -> str:
     """A link that counts once, and for `newsletter.domain.tickets.LIFE`."""
     token = parts().tickets.invitation(found.id, found.stamp, now=now)
     return f"{parts().settings.base_url}/operator/welcome/{token}"
+
+
+def browser_link(found: OperatorView, now: datetime) -> str:
+    """A link that marks the browser in which it is opened, for `newsletter.domain.tickets.BROWSER_LIFE`."""
+    token = parts().tickets.browser(found.id, now=now)
+    return f"{parts().settings.base_url}/operator/browser/{token}"

@@ -14,7 +14,7 @@ from structlog.tracebacks import ExceptionDictTransformer
 
 # What our own events never hold, but an exception's text may.
 _ADDRESS = re.compile(r"[^\s<>\"]+@[^\s<>\"]+")
-_TOKEN = re.compile(r"/(confirm|unsubscribe|welcome|manage|new-address|not-me)/[^\s\"'>]+")
+_TOKEN = re.compile(r"/(confirm|unsubscribe|welcome|browser|manage|new-address|not-me)/[^\s\"'>]+")
 
 
 _LEVEL = "newsletter.log_level"

@@ -12,15 +12,15 @@ from flask.cli import AppGroup
 from newsletter.cli.common import CommandError, check_database, find_list
 from newsletter.database import write_transaction
 from newsletter.domain.roles import Role, Scope
-from newsletter.domain.tickets import LIFE
+from newsletter.domain.tickets import BROWSER_LIFE, LIFE
 from newsletter.extensions import db
-from newsletter.invitations import invitation_link
+from newsletter.invitations import browser_link, invitation_link
 from newsletter.services import lists, operators, tokens
 from newsletter.services.access import COMMAND_LINE
 from newsletter.services.operators import OperatorView
 from newsletter.services.tokens import TokenView
 
-operators_group = AppGroup("operators", help="Who may log in to the console: add, show, edit, reset.")
+operators_group = AppGroup("operators", help="Who may log in to the console: add, show, edit, reset, link.")
 tokens_group = AppGroup("tokens", help="Tokens for the API: add, show, revoke.")
 
 _ROLE = click.Choice([role.value for role in Role])
@@ -85,6 +85,17 @@ def reset_operator(email: str) -> None:
     with write_transaction(session):
         found = operators.reset(session, now, COMMAND_LINE, found.id)
     _print_invitation(found, now)
+
+
+@operators_group.command("link")
+@click.argument("email")
+def link_browser(email: str) -> None:
+    """Let a new browser log in while others guess; prints a link for it."""
+    check_database()
+    found = _operator(email)
+    minutes = BROWSER_LIFE.total_seconds() / 60
+    click.echo(f"{found.address} opens this within {minutes:.0f} minutes, in the browser to log in with:")
+    click.echo(browser_link(found, datetime.now(UTC)))
 
 
 @tokens_group.command("add")

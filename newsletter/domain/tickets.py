@@ -1,4 +1,5 @@
-"""What operators carry: the link of an invitation, and the mark of a browser that has logged in before."""
+"""What operators carry: the link of an invitation, the mark of a browser that has logged in before, and the
+link that gives a new browser such a mark."""
 
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ from itsdangerous import BadData, URLSafeSerializer
 from newsletter.domain.signing import SignerAt
 
 LIFE = timedelta(hours=24)
+BROWSER_LIFE = timedelta(hours=1)
 
 
 class BadTicket(Exception):
@@ -37,6 +39,7 @@ class Tickets:
 
     _INVITATION = "newsletter.invitation.v1"
     _DEVICE = "newsletter.device.v1"
+    _BROWSER = "newsletter.browser.v1"
 
     def __init__(self, keys: Sequence[str]) -> None:
         self._keys = tuple(keys)
@@ -51,16 +54,28 @@ class Tickets:
 
     def read(self, token: str, *, now: datetime) -> Ticket:
         """Raises `BadTicket`."""
+        value = self._unsign(self._INVITATION, token, LIFE, now)
         try:
-            value, signed_at = SignerAt(self._keys, self._INVITATION, now).unsign(
-                token, return_timestamp=True
-            )
-            ticket = Ticket(UUID(value[:32].decode()), value[32:].decode())
-        except (BadData, ValueError) as error:
+            return Ticket(UUID(value[:32]), value[32:])
+        except ValueError as error:
             raise BadTicket from error
-        if now.astimezone(UTC) - signed_at > LIFE:
+
+    def browser(self, operator_id: UUID, *, now: datetime) -> str:
+        """A token that marks the browser in which it is opened as this operator's. It logs nobody in."""
+        return SignerAt(self._keys, self._BROWSER, now).sign(operator_id.hex).decode()
+
+    def read_browser(self, token: str, *, now: datetime) -> UUID:
+        """Whose it is. Raises `BadTicket`."""
+        return UUID(self._unsign(self._BROWSER, token, BROWSER_LIFE, now))
+
+    def _unsign(self, purpose: str, token: str, life: timedelta, now: datetime) -> str:
+        try:
+            value, signed_at = SignerAt(self._keys, purpose, now).unsign(token, return_timestamp=True)
+        except BadData as error:
+            raise BadTicket from error
+        if now.astimezone(UTC) - signed_at > life:
             raise BadTicket
-        return ticket
+        return value.decode()
 
     def device(self, operator_id: UUID) -> str:
         """A fresh mark for a browser in which this operator has logged in."""

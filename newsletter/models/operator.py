@@ -31,6 +31,10 @@ class Operator(Base):
     totp_step: Mapped[int | None] = mapped_column(BigInteger)
     # Hashes of the recovery codes that were not used yet.
     recovery_codes: Mapped[list[str]]
+    # Grows when what they may do, or how they log in, is changed: sessions of an earlier one have ended, and
+    # so have log-ins that are half done. And why it grew last: newsletter.services.operators.Ended.
+    generation: Mapped[int] = mapped_column(server_default="1")
+    ended_because: Mapped[str | None] = mapped_column(String(32))
     created_at: Mapped[datetime]
     last_login_at: Mapped[datetime | None]
     disabled_at: Mapped[datetime | None]
@@ -62,6 +66,7 @@ class OperatorSession(Base):
     expires_at: Mapped[datetime]
     network: Mapped[str | None] = mapped_column(String(64))
     agent: Mapped[str | None] = mapped_column(String(300))
+    generation: Mapped[int] = mapped_column(server_default="1")  # the operator's, when it was opened
 
 
 class AuditEvent(Base):

@@ -1,8 +1,8 @@
 """Logging in to the console, and staying so (checklist O1 to O3).
 
-Attempts are counted by network and by account. A browser that has logged in before carries a token of its
-own, and its attempts are counted apart: whoever guesses at an account from elsewhere cannot lock its owner
-out."""
+Attempts are counted by network, and by account: those from one network, and all. A browser that has logged in
+before, or was opened by a link for it, carries a mark of its own, and its attempts are counted apart: whoever
+guesses at an account from elsewhere cannot lock its owner out."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ from newsletter.services import audit, operators
 from newsletter.services.access import Actor
 from newsletter.services.counting import DatabaseStorage
 from newsletter.services.evidence import Seen
-from newsletter.services.operators import OperatorView
+from newsletter.services.operators import Ended, OperatorView
 
 IDLE = timedelta(hours=12)
 LIFE = timedelta(days=14)
 _TOUCH = timedelta(minutes=5)  # how exactly it is known when a session was last used
 
 _NETWORK = RateLimitItemPerMinute(20, 15, namespace="login-network")
-_ACCOUNT = RateLimitItemPerMinute(10, 15, namespace="login-account")
+_ACCOUNT = RateLimitItemPerMinute(10, 15, namespace="login-account")  # from one network
+_ANYWHERE = RateLimitItemPerMinute(100, 15, namespace="login-account-anywhere")
 _DEVICE = RateLimitItemPerMinute(10, 15, namespace="login-device")
 
 
@@ -61,10 +62,10 @@ def check_attempts(
     """Count one attempt. Raises `TooManyAttempts`. `device` is there where this browser has logged in to the
     account before."""
     counts = DatabaseStorage(session, now)
-    own = (_DEVICE, device) if device is not None else (_ACCOUNT, _account_key(account))
-    counted: list[tuple[RateLimitItem, str]] = [own]
+    counted: list[tuple[RateLimitItem, str]] = [(_DEVICE, device or "")]
     if device is None:
-        counted.append((_NETWORK, network or "unknown"))
+        here, whose = network or "unknown", _account_key(account)
+        counted = [(_ACCOUNT, f"{whose} {here}"), (_ANYWHERE, whose), (_NETWORK, here)]
     keys = [item.key_for(name) for item, name in counted]
     counts.load(keys)
     over = [
@@ -114,7 +115,8 @@ def note_wrong_password(session: Session, now: datetime, actor: Actor, operator:
 
 
 def open_session(session: Session, now: datetime, operator: OperatorView, seen: Seen) -> str:
-    """Begin a session; returns what the browser is to keep."""
+    """Begin a session; returns what the browser is to keep. It is of the generation in which `operator` was
+    read: what was changed since has ended it before it begins."""
     key = secrets.token_urlsafe(32)
     # Those that are over are swept out by whoever comes in.
     session.execute(
@@ -131,6 +133,7 @@ def open_session(session: Session, now: datetime, operator: OperatorView, seen: 
                 "expires_at": now + LIFE,
                 "network": seen.network,
                 "agent": seen.agent,
+                "generation": operator.generation,
             }
         ],
     )
@@ -153,9 +156,20 @@ def find_session(session: Session, now: datetime, key: str) -> OpenSession | Non
     if row is None:
         return None
     operator = operators.find(session, row.operator_id)
-    if operator is None or operator.disabled_at is not None:
+    if operator is None or operator.disabled_at is not None or operator.generation != row.generation:
         return None
     return OpenSession(row.digest, operator, row.created_at, row.seen_at, row.network, row.agent)
+
+
+def why_ended(session: Session, key: str) -> Ended | None:
+    """Why the session that this key opened was ended; None where that is not known, or its time was over."""
+    row = session.execute(
+        select(_SESSIONS.c.operator_id, _SESSIONS.c.generation).where(_SESSIONS.c.digest == digest_of(key))
+    ).one_or_none()
+    operator = operators.find(session, row.operator_id) if row is not None else None
+    if row is None or operator is None or operator.generation == row.generation:
+        return None
+    return operator.ended_because
 
 
 def wants_touch(found: OpenSession, now: datetime) -> bool:
@@ -174,6 +188,7 @@ def sessions_of(session: Session, now: datetime, operator: OperatorView) -> list
         select(_SESSIONS)
         .where(
             _SESSIONS.c.operator_id == operator.id,
+            _SESSIONS.c.generation == operator.generation,
             _SESSIONS.c.expires_at > now,
             _SESSIONS.c.seen_at > now - IDLE,
         )

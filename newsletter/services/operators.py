@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -13,14 +14,25 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from newsletter.database import table_of
-from newsletter.domain import second_factor
 from newsletter.domain.addresses import AddressError, parse_address
 from newsletter.domain.ids import new_id
 from newsletter.domain.roles import SCOPES, Role
 from newsletter.models import Operator, OperatorList, OperatorSession
-from newsletter.services import audit
+from newsletter.services import audit, tokens
 from newsletter.services.access import Actor
-from newsletter.settings import Settings
+
+
+class Ended(StrEnum):
+    """Why an operator's sessions were ended. Whatever changes how they log in or what they may do is here."""
+
+    PASSWORD = "password"  # noqa: S105 - it was changed
+    SECOND_FACTOR_ON = "second_factor_on"
+    SECOND_FACTOR_OFF = "second_factor_off"
+    RECOVERY_CODES = "recovery_codes"  # new ones were made
+    RECOVERY_CODE_USED = "recovery_code_used"
+    RIGHTS = "rights"  # another role or other lists
+    DISABLED = "disabled"
+    RESET = "reset"
 
 
 class OperatorError(Exception):
@@ -43,6 +55,8 @@ class OperatorView:
     created_at: datetime
     last_login_at: datetime | None
     disabled_at: datetime | None
+    generation: int  # sessions of another one have ended
+    ended_because: Ended | None
 
     def actor(self, network: str | None = None) -> Actor:
         """Who they are to the rest of the service."""
@@ -95,6 +109,8 @@ def _views(session: Session, which: Any) -> list[OperatorView]:
             created_at=row["created_at"],
             last_login_at=row["last_login_at"],
             disabled_at=row["disabled_at"],
+            generation=row["generation"],
+            ended_because=Ended(row["ended_because"]) if row["ended_because"] else None,
         )
         for row in rows
     ]
@@ -148,15 +164,16 @@ def edit(
     role: Role,
     lists: Collection[UUID] | None,
     disabled: bool,
+    keep_session: str | None = None,
 ) -> OperatorView:
-    """Change what somebody may do. Whoever is disabled is logged out at once. Raises `OperatorError`, and
-    `TooMuch` where they can do what the actor cannot, or could then."""
+    """Change what somebody may do, which ends their sessions but one, and tokens that they made and that may
+    do more. Raises `OperatorError`, and `TooMuch` where they can do what the actor cannot, or could then."""
     before = _must_find(session, operator_id)
     _must_cover(actor, before.role, before.lists)
     _must_cover(actor, role, lists)
     if (role is not Role.OWNER or disabled) and _is_last_owner(session, before):
         raise OperatorError(f"{before.address} is the only owner who can log in: make another one first")
-    _set(
+    set_columns(
         session,
         operator_id,
         role=role.value,
@@ -164,11 +181,16 @@ def edit(
         disabled_at=(before.disabled_at or now) if disabled else None,
     )
     _set_lists(session, operator_id, role, lists)
-    if disabled:
-        _log_out(session, operator_id)
     audit.record(
         session, now, actor, "operator.edited", subject=before.address, role=role.value, disabled=disabled
     )
+    after = _must_find(session, operator_id)
+    if disabled and before.disabled_at is None:
+        end_sessions(session, operator_id, Ended.DISABLED)
+    elif (after.role, after.lists) != (before.role, before.lists):
+        end_sessions(session, operator_id, Ended.RIGHTS, keep=keep_session)
+    scopes = frozenset() if disabled else SCOPES[role]
+    tokens.revoke_beyond(session, now, actor, made_by=after.address, scopes=scopes, lists=after.lists)
     return _must_find(session, operator_id)
 
 
@@ -177,16 +199,18 @@ def reset(session: Session, now: datetime, actor: Actor, operator_id: UUID) -> O
     can do what the actor cannot: whoever has the invitation can be them."""
     found = _must_find(session, operator_id)
     _must_cover(actor, found.role, found.lists)
-    _set(
+    set_columns(
         session, operator_id,
         password_hash=None, invitation=_new_stamp(), totp_secret=None, totp_step=None, recovery_codes=[],
     )  # fmt: skip
-    _log_out(session, operator_id)
+    end_sessions(session, operator_id, Ended.RESET)
     audit.record(session, now, actor, "operator.reset", subject=found.address)
     return _must_find(session, operator_id)
 
 
-def accept(session: Session, now: datetime, actor: Actor, operator: OperatorView, hashed: str) -> None:
+def accept(
+    session: Session, now: datetime, actor: Actor, operator: OperatorView, hashed: str
+) -> OperatorView:
     """Take an invitation: of two who use its link at the same time, one. Raises `OperatorError`."""
     taken = session.execute(
         update(_OPERATORS)
@@ -201,6 +225,7 @@ def accept(session: Session, now: datetime, actor: Actor, operator: OperatorView
     if taken is None:
         raise OperatorError("this invitation was used already")
     set_password(session, now, actor, operator, hashed)
+    return _must_find(session, operator.id)
 
 
 def set_password(
@@ -214,74 +239,14 @@ def set_password(
 ) -> None:
     """Store the hash of a password that was checked, and end all sessions but one (checklist O2)."""
     keep_hash(session, operator.id, hashed)
-    _log_out(session, operator.id, keep=keep_session)
+    end_sessions(session, operator.id, Ended.PASSWORD, keep=keep_session)
     audit.record(session, now, actor, "operator.password_set", subject=operator.address)
 
 
 def keep_hash(session: Session, operator_id: UUID, hashed: str) -> None:
     """Store the hash of a password. Hashing takes long, so it is done before the transaction: on SQLite
     nobody else could write meanwhile."""
-    _set(session, operator_id, password_hash=hashed)
-
-
-def switch_on_second_factor(
-    session: Session,
-    settings: Settings,
-    now: datetime,
-    actor: Actor,
-    operator: OperatorView,
-    secret: str,
-    step: int,
-) -> list[str]:
-    """Ask for a code from the next log-in on; returns fresh recovery codes, to be shown once."""
-    _keep_secret(session, settings, operator, secret, step)
-    audit.record(session, now, actor, "operator.second_factor_on", subject=operator.address)
-    return new_recovery_codes(session, now, actor, operator)
-
-
-def switch_off_second_factor(session: Session, now: datetime, actor: Actor, operator: OperatorView) -> None:
-    """Ask for the password alone."""
-    _set(session, operator.id, totp_secret=None, totp_step=None, recovery_codes=[])
-    audit.record(session, now, actor, "operator.second_factor_off", subject=operator.address)
-
-
-def new_recovery_codes(session: Session, now: datetime, actor: Actor, operator: OperatorView) -> list[str]:
-    """Replace the recovery codes; the old ones no longer count."""
-    codes = second_factor.new_recovery_codes()
-    _set(session, operator.id, recovery_codes=[second_factor.recovery_digest(code) for code in codes])
-    audit.record(session, now, actor, "operator.recovery_codes_made", subject=operator.address)
-    return codes
-
-
-def _keep_secret(
-    session: Session, settings: Settings, operator: OperatorView, secret: str, step: int
-) -> None:
-    sealed = second_factor.seal(secret, settings.secret_keys, operator.id)
-    _set(session, operator.id, totp_secret=sealed, totp_step=step)
-
-
-def use_second_factor(
-    session: Session, settings: Settings, now: datetime, actor: Actor, operator: OperatorView, typed: str
-) -> bool:
-    """Whether `typed` is the code of now, or a recovery code that is left; either counts once. The operator's
-    row is locked, so that two requests cannot both use it."""
-    session.execute(select(_OPERATORS.c.id).where(_OPERATORS.c.id == operator.id).with_for_update())
-    fresh = find(session, operator.id)
-    if fresh is None or fresh.totp_secret is None:
-        return False
-    keys = (*settings.retired_keys, *settings.secret_keys)
-    secret = second_factor.unseal(fresh.totp_secret, keys, fresh.id)
-    step = second_factor.step_of(secret, typed, now, after=fresh.totp_step) if secret is not None else None
-    if secret is not None and step is not None:
-        # Each log-in seals it anew, under the newest key.
-        _keep_secret(session, settings, fresh, secret, step)
-        return True
-    left = second_factor.without(fresh.recovery_codes, typed)
-    if left is None:
-        return False
-    _set(session, fresh.id, recovery_codes=left)
-    audit.record(session, now, actor, "operator.recovery_code_used", subject=fresh.address, left=len(left))
-    return True
+    set_columns(session, operator_id, password_hash=hashed)
 
 
 def _must_cover(actor: Actor, role: Role, lists: Collection[UUID] | None) -> None:
@@ -314,7 +279,8 @@ def _is_last_owner(session: Session, operator: OperatorView) -> bool:
     return owners == [operator.id]
 
 
-def _set(session: Session, operator_id: UUID, **values: Any) -> None:
+def set_columns(session: Session, operator_id: UUID, **values: Any) -> None:
+    """Store new values of an operator's columns."""
     session.execute(update(_OPERATORS).where(_OPERATORS.c.id == operator_id).values(**values))
 
 
@@ -325,6 +291,22 @@ def _set_lists(session: Session, operator_id: UUID, role: Role, lists: Collectio
         session.execute(insert(_THEIR_LISTS), rows)
 
 
-def _log_out(session: Session, operator_id: UUID, *, keep: str | None = None) -> None:
-    ending = delete(_SESSIONS).where(_SESSIONS.c.operator_id == operator_id)
-    session.execute(ending if keep is None else ending.where(_SESSIONS.c.digest != keep))
+def end_sessions(session: Session, operator_id: UUID, because: Ended, *, keep: str | None = None) -> None:
+    """End an operator's sessions, save one, and log-ins that are half done. Their rows stay for a while, so
+    that whoever comes with one is told why."""
+    generation = session.scalar(
+        update(_OPERATORS)
+        .where(_OPERATORS.c.id == operator_id)
+        .values(generation=_OPERATORS.c.generation + 1, ended_because=because.value)
+        .returning(_OPERATORS.c.generation)
+    )
+    if keep is not None:
+        session.execute(
+            update(_SESSIONS)
+            .where(
+                _SESSIONS.c.digest == keep,
+                _SESSIONS.c.operator_id == operator_id,
+                _SESSIONS.c.generation == generation - 1,
+            )
+            .values(generation=generation)
+        )

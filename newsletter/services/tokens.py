@@ -104,12 +104,33 @@ def add(
 
 
 def revoke(session: Session, now: datetime, actor: Actor, token_id: UUID) -> TokenView:
-    """End a token at once; doing so twice changes nothing. Raises `TokenError`."""
+    """End a token at once, and what was made with it; doing so twice changes nothing. Raises `TokenError`."""
     found = _must_find(session, token_id)
     if found.revoked_at is None:
         session.execute(update(_TOKENS).where(_TOKENS.c.id == token_id).values(revoked_at=now))
         audit.record(session, now, actor, "token.revoked", subject=f"{found.hint} ({found.name})")
+        revoke_beyond(session, now, actor, made_by=found.actor().name, scopes=(), lists=None)
     return _must_find(session, token_id)
+
+
+def revoke_beyond(
+    session: Session,
+    now: datetime,
+    actor: Actor,
+    *,
+    made_by: str,
+    scopes: Collection[Scope],
+    lists: Collection[UUID] | None,
+) -> None:
+    """Revoke what may do more than whoever made it now may, on these lists (None is all): they know its text.
+    What was made with such a token was made by them, too."""
+    makers = {made_by}
+    for token in reversed(every(session)):
+        if token.created_by in makers:
+            makers.add(token.actor().name)
+            sees_more = lists is not None and (token.lists is None or not token.lists <= set(lists))
+            if sees_more or not token.scopes <= set(scopes):
+                revoke(session, now, actor, token.id)
 
 
 def every(session: Session) -> list[TokenView]:

@@ -19,7 +19,17 @@ from tests.support.operators import Console
 from tests.support.service import Service, now
 
 # What nobody needs to be logged in for, and what everybody may do who is.
-_OPEN = {"log_in", "take_password", "second_factor", "take_code", "welcome", "accept", "log_out"}
+_OPEN = {
+    "log_in",
+    "take_password",
+    "second_factor",
+    "take_code",
+    "welcome",
+    "accept",
+    "log_out",
+    "show_browser",
+    "mark_browser",
+}
 _OWN = {
     "account", "change_password", "set_up_second_factor", "switch_on_second_factor",
     "switch_off_second_factor", "make_recovery_codes", "end_session",

@@ -18,7 +18,7 @@ from newsletter.services import lists, logins
 from newsletter.services.access import Actor
 from newsletter.services.lists import ListView
 from newsletter.services.logins import OpenSession
-from newsletter.services.operators import OperatorView
+from newsletter.services.operators import Ended, OperatorView
 from newsletter.web.errors import NoSuchList
 from newsletter.web.seeing import network
 
@@ -45,6 +45,16 @@ SERVICE_ROOMS = [
     ("operator.show_audit", "Audit log"),
 ]
 
+_BECAUSE = {
+    Ended.PASSWORD: "your password was changed",
+    Ended.SECOND_FACTOR_ON: "the second factor was switched on, and this browser logged in without it",
+    Ended.SECOND_FACTOR_OFF: "the second factor was switched off",
+    Ended.RECOVERY_CODES: "new recovery codes were made",
+    Ended.RECOVERY_CODE_USED: "somebody logged in with one of your recovery codes",
+    Ended.RIGHTS: "what you may do was changed",
+    Ended.DISABLED: "your account was disabled",
+    Ended.RESET: "your password and second factor were reset",
+}
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -79,6 +89,22 @@ def me() -> OperatorView:
     found = logged_in()
     assert found is not None
     return found.operator
+
+
+def here() -> str:
+    """What names the session of this request."""
+    found = logged_in()
+    assert found is not None
+    return found.digest
+
+
+def why_logged_out() -> str | None:
+    """Why the session that this browser comes with has ended, to be shown; None where nobody ended it."""
+    key = session.get("key")
+    if not isinstance(key, str) or logged_in() is not None:
+        return None
+    because = logins.why_ended(db.session(), key)
+    return f"You were logged out because {_BECAUSE[because]}. Please log in again." if because else None
 
 
 def actor() -> Actor:

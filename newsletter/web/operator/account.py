@@ -14,8 +14,8 @@ from newsletter.domain.passwords import WeakPassword, check_password, hash_passw
 from newsletter.domain.roles import Scope
 from newsletter.extensions import db
 from newsletter.parts import parts
-from newsletter.services import logins, operators
-from newsletter.web.operator.access import actor, logged_in, me, needs, operator
+from newsletter.services import logins, operators, second_factors
+from newsletter.web.operator.access import actor, here, logged_in, me, needs, operator
 from newsletter.web.operator.attempts import count_attempt
 
 # So long after logging in the password is not asked for again.
@@ -31,13 +31,11 @@ def account() -> str:
 
 
 def _page(**errors: str) -> str:
-    here = logged_in()
-    assert here is not None
     now = datetime.now(UTC)
     return render_template(
         "operator/account.html",
         sessions=logins.sessions_of(db.session(), now, me()),
-        current=here.digest,
+        current=here(),
         errors=errors,
     )
 
@@ -53,10 +51,9 @@ def change_password() -> BaseResponse | tuple[str, int]:
         check_password(password, me().address)
     except WeakPassword as error:
         return _page(password=str(error)), 422
-    here, database, hashed = logged_in(), db.session(), hash_password(password)
-    assert here is not None
+    database, hashed = db.session(), hash_password(password)
     with write_transaction(database):
-        operators.set_password(database, datetime.now(UTC), actor(), me(), hashed, keep_session=here.digest)
+        operators.set_password(database, datetime.now(UTC), actor(), me(), hashed, keep_session=here())
     flash("Your password is changed. You are logged out everywhere else.")
     return redirect(url_for("operator.account"), 303)
 
@@ -98,8 +95,8 @@ def switch_on_second_factor() -> BaseResponse | str | tuple[str, int]:
         ), 422
     database = db.session()
     with write_transaction(database):
-        codes = operators.switch_on_second_factor(
-            database, parts().settings, now, actor(), me(), secret, step
+        codes = second_factors.switch_on(
+            database, parts().settings, now, actor(), me(), secret, step, keep_session=here()
         )
     session.pop("secret")
     return render_template("operator/recovery_codes.html", codes=codes)
@@ -113,8 +110,8 @@ def switch_off_second_factor() -> BaseResponse | tuple[str, int]:
         return _page(off=_WRONG), 422
     database = db.session()
     with write_transaction(database):
-        operators.switch_off_second_factor(database, datetime.now(UTC), actor(), me())
-    flash("The second factor is off. Your password alone logs you in.")
+        second_factors.switch_off(database, datetime.now(UTC), actor(), me(), keep_session=here())
+    flash("The second factor is off. Your password alone logs you in. You are logged out everywhere else.")
     return redirect(url_for("operator.account"), 303)
 
 
@@ -128,7 +125,9 @@ def make_recovery_codes() -> BaseResponse | str | tuple[str, int]:
         return _page(codes=_WRONG), 422
     database = db.session()
     with write_transaction(database):
-        codes = operators.new_recovery_codes(database, datetime.now(UTC), actor(), me())
+        codes = second_factors.new_recovery_codes(
+            database, datetime.now(UTC), actor(), me(), keep_session=here()
+        )
     return render_template("operator/recovery_codes.html", codes=codes)
 
 
@@ -156,5 +155,5 @@ def _is_mine(password: str) -> bool:
 
 def _is_fresh() -> bool:
     """Whether they told their password just now, by logging in: who finds an open console has not."""
-    here = logged_in()
-    return here is not None and datetime.now(UTC) - here.created_at < _FRESH
+    found = logged_in()
+    return found is not None and datetime.now(UTC) - found.created_at < _FRESH

@@ -12,12 +12,12 @@ from werkzeug.wrappers import Response as BaseResponse
 from newsletter.database import write_transaction
 from newsletter.domain.roles import Role, Scope
 from newsletter.extensions import db
-from newsletter.invitations import invitation_link
+from newsletter.invitations import browser_link, invitation_link
 from newsletter.services import audit, lists, operators, tokens
 from newsletter.services.operators import OperatorError, OperatorView
 from newsletter.services.tokens import TokenError
 from newsletter.web.errors import NoSuchList
-from newsletter.web.operator.access import actor, needs, operator
+from newsletter.web.operator.access import actor, here, needs, operator
 from newsletter.web.operator.deeds import ask_once_more, is_confirmed
 from newsletter.web.problems import sentence
 
@@ -90,8 +90,10 @@ def show_operator(operator_id: UUID) -> str:
     return _operator_page(_operator(operator_id))
 
 
-def _operator_page(found: OperatorView, *, error: str | None = None, link: str | None = None) -> str:
-    return render_template("operator/operator.html", one=found, error=error, link=link)
+def _operator_page(
+    found: OperatorView, *, error: str | None = None, link: str | None = None, browser: str | None = None
+) -> str:
+    return render_template("operator/operator.html", one=found, error=error, link=link, browser=browser)
 
 
 @operator.post("/operators/<uuid:operator_id>")
@@ -104,6 +106,7 @@ def edit_operator(operator_id: UUID) -> BaseResponse | tuple[str, int]:
             operators.edit(
                 database, datetime.now(UTC), actor(), found.id,
                 role=_role(), lists=_lists_for(_role()), disabled="disabled" in request.form,
+                keep_session=here(),
             )  # fmt: skip
     except (OperatorError, NotChosen) as error:
         return _operator_page(found, error=sentence(error)), 422
@@ -128,6 +131,14 @@ def reset_operator(operator_id: UUID) -> str:
     with write_transaction(database):
         found = operators.reset(database, now, actor(), found.id)
     return _operator_page(found, link=invitation_link(found, now))
+
+
+@operator.post("/operators/<uuid:operator_id>/browser")
+@needs(Scope.ADMIN)
+def open_browser(operator_id: UUID) -> str:
+    """A link for a new browser of whoever has to wait while others guess."""
+    found = _operator(operator_id)
+    return _operator_page(found, browser=browser_link(found, datetime.now(UTC)))
 
 
 @operator.get("/tokens")

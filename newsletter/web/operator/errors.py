@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response, make_response, render_template
 from werkzeug.exceptions import HTTPException
 
-from newsletter.web.operator.access import operator
+from newsletter.web.operator.access import operator, why_logged_out
 from newsletter.web.problems import about_size
 from newsletter.web.uploads import CutOff
 
@@ -20,7 +20,10 @@ _SAYS = {
         "It was removed, or you may not see it, or the link was used or cut short.",
     ),
     413: ("That is too large", "Nothing was changed. Please send less at once."),
-    429: ("Too many attempts", "For safety, no more are taken for now. Please try again in {wait}."),
+    429: (
+        "Too many attempts",
+        "For safety, no more are taken here for now, whatever is typed. Please try again in {wait}.",
+    ),
 }
 
 
@@ -32,7 +35,8 @@ def _say(error: HTTPException) -> Response | HTTPException:
     if isinstance(error, CutOff):
         title = "That did not arrive whole"
     words = (about_size(error) or words).format(wait=_in_words(getattr(error, "retry_after", None)))
-    page = render_template("operator/error.html", title=title, words=words, log_in=error.code == 401)
+    why = why_logged_out() if error.code == 401 else None
+    page = render_template("operator/error.html", title=title, words=words, code=error.code, why=why)
     response = make_response(page, error.code)
     for name, value in error.get_headers():
         if name not in ("Content-Type", "Content-Length"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
@@ -16,9 +15,9 @@ from newsletter.domain.passwords import WeakPassword, check_password, hash_passw
 from newsletter.domain.tickets import BadTicket
 from newsletter.extensions import db
 from newsletter.parts import parts
-from newsletter.services import logins, operators
+from newsletter.services import logins, operators, second_factors
 from newsletter.services.operators import OperatorError, OperatorView
-from newsletter.web.operator.access import actor, logged_in, operator
+from newsletter.web.operator.access import actor, logged_in, operator, why_logged_out
 from newsletter.web.operator.attempts import count_attempt, mark_device
 from newsletter.web.seeing import network, seen
 
@@ -30,7 +29,7 @@ def log_in() -> BaseResponse | str:
     """The form."""
     if logged_in() is not None:
         return redirect(url_for("operator.home"), 303)
-    return render_template("operator/login.html", address="", error=None)
+    return render_template("operator/login.html", address="", error=None, notice=why_logged_out())
 
 
 @operator.post("/login")
@@ -44,7 +43,7 @@ def take_password() -> BaseResponse | tuple[str, int]:
         with write_transaction(database):
             logins.note_failure(database, now, address, network(request.remote_addr))
         message = "That is not the right address and password."
-        return render_template("operator/login.html", address=address, error=message), 401
+        return render_template("operator/login.html", address=address, error=message, notice=None), 401
     if wants_new_hash(found.password_hash or ""):
         hashed = hash_password(password)
         with write_transaction(database):
@@ -53,7 +52,7 @@ def take_password() -> BaseResponse | tuple[str, int]:
     if found.totp_secret is None:
         return _begin(database, now, found)
     session.clear()
-    session["half"] = [found.id.hex, int(now.timestamp()), _mark(found)]
+    session["half"] = [found.id.hex, int(now.timestamp()), found.generation]
     return redirect(url_for("operator.second_factor", next=_next()), 303)
 
 
@@ -75,10 +74,13 @@ def take_code() -> BaseResponse | tuple[str, int]:
     count_attempt(database, now, found.address)
     acting = found.actor(network(request.remote_addr))
     with write_transaction(database):
-        is_right = operators.use_second_factor(
+        is_right = second_factors.use(
             database, parts().settings, now, acting, found, request.form.get("code", "")
         )
-        if not is_right:
+        if is_right:
+            # A recovery code has ended what was opened before, and this log-in goes on.
+            found = operators.find(database, found.id) or found
+        else:
             logins.note_wrong_code(database, now, acting, found)
     if not is_right:
         message = "That code is not right, or was used before. Please wait for the next one."
@@ -117,10 +119,34 @@ def accept(token: str) -> BaseResponse | tuple[str, int]:
     now, database, hashed = datetime.now(UTC), db.session(), hash_password(password)
     try:
         with write_transaction(database):
-            operators.accept(database, now, found.actor(network(request.remote_addr)), found, hashed)
+            found = operators.accept(database, now, found.actor(network(request.remote_addr)), found, hashed)
     except OperatorError:
         abort(404)
     return _begin(database, now, found, to=url_for("operator.set_up_second_factor"))
+
+
+@operator.get("/browser/<token>")
+def show_browser(token: str) -> str:
+    """Where a link for a new browser leads. Looking changes nothing."""
+    return render_template("operator/browser.html", operator=_whose_browser(token))
+
+
+@operator.post("/browser/<token>")
+def mark_browser(token: str) -> BaseResponse:
+    """From now on attempts from here are counted apart; logging in takes what it always does."""
+    response: Response = make_response(redirect(url_for("operator.log_in"), 303))
+    mark_device(response, _whose_browser(token))
+    return response
+
+
+def _whose_browser(token: str) -> OperatorView:
+    try:
+        found = operators.find(db.session(), parts().tickets.read_browser(token, now=datetime.now(UTC)))
+    except BadTicket:
+        abort(404)
+    if found is None or found.disabled_at is not None:
+        abort(404)
+    return found
 
 
 def _invited(token: str) -> OperatorView:
@@ -152,16 +178,12 @@ def _half_way() -> OperatorView | None:
     half = session.get("half")
     if not isinstance(half, list) or len(half) != 3:
         return None
-    identifier, since, mark = half
+    identifier, since, generation = half
     if datetime.now(UTC).timestamp() - since > _HALF_WAY:
         return None
     found = operators.find(db.session(), UUID(identifier))
-    return found if found is not None and found.disabled_at is None and _mark(found) == mark else None
-
-
-def _mark(found: OperatorView) -> str:
-    """What changes with the password."""
-    return hashlib.sha256((found.password_hash or "").encode()).hexdigest()[:16]
+    is_same = found is not None and found.disabled_at is None and found.generation == generation
+    return found if is_same else None
 
 
 def _next() -> str | None:
