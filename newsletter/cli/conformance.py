@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -19,6 +20,7 @@ from newsletter.conformance.copying import staged
 from newsletter.conformance.mail import Expected, Mail
 from newsletter.conformance.public import Public
 from newsletter.conformance.rules import CannotCheck, Result, Verdict
+from newsletter.conformance.signature_rules import describe
 from newsletter.database import DatabaseNotReady, first_line
 from newsletter.extensions import db
 from newsletter.parts import parts
@@ -41,10 +43,24 @@ _LARGEST_MAIL = 10 * 1024 * 1024
     type=click.Path(path_type=Path),
     help="Check a mail as it arrived, with the relay's signature: its source, saved to a file.",
 )
+@click.option(
+    "--dkim-key",
+    "keys",
+    nargs=2,
+    multiple=True,
+    metavar="NAME FILE",
+    help="With --mail: a key of a signature, such as s1._domainkey.news.example.org, and the file that holds "
+    "its record; else DNS is asked. Repeat for more.",
+)
 @click.option("--json", "for_machines", is_flag=True, help="Print JSON.")
 @click.pass_context
 def conformance_command(
-    context: click.Context, slug: str | None, live: bool, file: Path | None, for_machines: bool
+    context: click.Context,
+    slug: str | None,
+    live: bool,
+    file: Path | None,
+    keys: tuple[tuple[str, str], ...],
+    for_machines: bool,
 ) -> None:
     """Try what mail programs, scanners and people do with mail and links, and print each rule's verdict.
 
@@ -54,19 +70,15 @@ def conformance_command(
     """
     if live and file is not None:
         raise click.UsageError("--live and --mail are two checks: ask for one at a time")
+    if keys and file is None:
+        raise click.UsageError("--dkim-key is for --mail")
     with _or_say_why():
-        subject, results = _checked(context, slug, live=live, file=file)
+        subject, results = _of_mail(file, keys) if file is not None else _checked(context, slug, live=live)
     click.echo(report.as_json(results, subject) if for_machines else _for_people(subject, results))
     sys.exit(1 if any(result.verdict is Verdict.FAILED for result in results) else 0)
 
 
-def _checked(
-    context: click.Context, slug: str | None, *, live: bool, file: Path | None
-) -> tuple[dict[str, str], list[Result]]:
-    if file is not None:
-        settings = Settings.from_environment()
-        expected = Expected(settings.base_url, settings.on_loopback)
-        return {"mail": str(file)}, list(checking.check_mail(Mail.saved(_read(file), expected)))
+def _checked(context: click.Context, slug: str | None, *, live: bool) -> tuple[dict[str, str], list[Result]]:
     app = context.ensure_object(ScriptInfo).load_app()
     with app.app_context():
         check_database()
@@ -84,6 +96,27 @@ def _checked(
     with staged(_create_app, settings, mailing_list) as stage:
         subject = {"list": mailing_list.slug, "transport": stage.catcher.name}
         return subject, _watched(checking.check_stage(stage))
+
+
+def _of_mail(file: Path, keys: Sequence[tuple[str, str]]) -> tuple[dict[str, str], list[Result]]:
+    # Only here: other commands start sooner without DNS and DKIM.
+    from newsletter.conformance.signatures import NoKey, find_in_dns, read_key, with_signatures
+
+    records = {}
+    for name, place in keys:
+        try:
+            records[name.lower().rstrip(".")] = read_key(_read(Path(place)).decode("utf-8", "replace"))
+        except NoKey as error:
+            raise CannotCheck(f"{place} cannot be used: {error}") from error
+
+    def find_record(name: str) -> str:
+        given = records.get(name.lower())
+        return find_in_dns(name) if given is None else given
+
+    settings = Settings.from_environment()
+    saved = Mail.saved(_read(file), Expected(settings.base_url, settings.on_loopback))
+    mail = with_signatures(saved, find_record, datetime.now(UTC))
+    return {"mail": str(file)} | describe(mail), list(checking.check_mail(mail))
 
 
 def _read(file: Path) -> bytes:

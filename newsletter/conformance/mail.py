@@ -6,7 +6,7 @@ Header fields are read by hand, because a parser that mends what it reads hides 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email import policy
 from email.message import Message
 from email.parser import BytesParser
@@ -31,6 +31,28 @@ class Field:
         return re.sub(r"\r?\n(?=[ \t])", "", self.raw.decode("utf-8", "replace")).strip()
 
 
+def tags_of(value: str) -> dict[str, str]:
+    """A tag list (RFC 6376 §3.2); white space within a value is of no meaning in the tags that are read."""
+    pairs = (tag.partition("=") for tag in value.split(";"))
+    return {name.strip(): re.sub(r"\s", "", text) for name, _, text in pairs}
+
+
+@dataclass(frozen=True)
+class Signature:
+    """A DKIM signature: its tags, and its fault; None where it passes. Whether it does is `unknown` where its
+    key could not be had. `bits` are those of its key, where that was read."""
+
+    tags: dict[str, str]
+    fault: str | None = None
+    unknown: bool = False
+    bits: int | None = None
+
+    @property
+    def covered(self) -> list[str]:
+        """The header fields that it covers, in lower case, as often as it names them."""
+        return self.tags.get("h", "").lower().split(":")
+
+
 @dataclass(frozen=True)
 class Expected:
     """What the operator's settings say about every mail."""
@@ -42,12 +64,17 @@ class Expected:
 @dataclass(frozen=True)
 class Mail:
     """One mail. `recipient` is the envelope's, where it is known; one that has `arrived` has gone through
-    relays, which may fold, sign and add."""
+    relays, which may fold, sign and add. Its signatures are `checked` where they were verified anew."""
 
     raw: bytes
     expected: Expected
     recipient: str | None = None
     arrived: bool = False
+    checked: tuple[Signature, ...] | None = None
+
+    def verified(self, signatures: tuple[Signature, ...]) -> Mail:
+        """The same mail, with what became of its signatures."""
+        return replace(self, checked=signatures)
 
     @classmethod
     def saved(cls, content: bytes, expected: Expected) -> Mail:

@@ -48,6 +48,7 @@ from tests.support.sabotage import (
 )
 from tests.support.service import Service, environment, eventually, process_environment
 from tests.support.smtp import Sink
+from tests.unit.test_conformance_signatures import NAME, RECORD, signed
 
 T = TypeVar("T")
 _GOOD = r"/(?:(?:unsubscribe|confirm)/[A-Za-z0-9_-]{22}1?[.][A-Za-z0-9_.-]{43,}|lists/.*)"
@@ -173,6 +174,24 @@ def test_the_table_is_plain_in_a_pipe_and_names_rules_with_their_source(on_sqlit
     assert "it has 0" in done.stdout
 
 
+def test_a_mail_that_came_back_is_judged_with_its_signature(on_sqlite: Service) -> None:
+    folder = Path(on_sqlite.environ["NEWSLETTER_DATA_DIR"])
+    (folder / "mail.eml").write_bytes(signed())
+    (folder / "s1.txt").write_text(f's1._domainkey IN TXT ( "{RECORD}" ) ; a zone')
+    check = ["conformance", "--mail", str(folder / "mail.eml"), "--json", "--dkim-key", NAME]
+
+    good = on_sqlite.as_process(*check, str(folder / "s1.txt"), NEWSLETTER_BASE_URL="https://news.example")
+    assert "2,048 bits: passes" in json.loads(good.stdout)["signature 1"]
+    (folder / "mail.eml").write_bytes(signed().replace(b"Please confirm", b"[ext] Please confirm"))
+    bad = on_sqlite.as_process(
+        *check, str(folder / "s1.txt"), check=False, NEWSLETTER_BASE_URL="https://news.example"
+    )
+    assert bad.returncode == 1
+    failed = [rule for rule in json.loads(bad.stdout)["rules"] if rule["verdict"] == "failed"]
+    assert [rule["rule"] for rule in failed] == ["passes"]
+    assert "was changed after it was signed" in failed[0]["notes"][0]
+
+
 def test_in_public_it_is_tried_with_links_of_nobody(on_sqlite: Service) -> None:
     on_sqlite.sign_up()
     before = on_sqlite.counts()
@@ -196,6 +215,9 @@ def test_in_public_it_is_tried_with_links_of_nobody(on_sqlite: Service) -> None:
         (["--mail", "/nowhere/mail.eml"], {}),
         (["--mail", "pyproject.toml"], {}),
         (["--live", "--mail", "pyproject.toml"], {}),
+        (["--dkim-key", "s1._domainkey.news.example", "pyproject.toml"], {}),
+        (["--mail", "README.md", "--dkim-key", "s1._domainkey.news.example", "LICENSE"], {}),
+        (["--mail", "README.md", "--dkim-key", "s1._domainkey.news.example", "/nowhere"], {}),
     ],
     ids=[
         "no such list",
@@ -206,6 +228,9 @@ def test_in_public_it_is_tried_with_links_of_nobody(on_sqlite: Service) -> None:
         "no file",
         "no mail",
         "two at once",
+        "a key for no mail",
+        "a file without a key",
+        "no file of a key",
     ],
 )
 def test_what_cannot_be_tried_has_a_status_of_its_own(
