@@ -145,6 +145,7 @@ def test_addresses_of_a_file_are_taken_as_people_paste_them_and_each_person_once
 
     assert on_sqlite.states() == {"ann@example.org": "pending", "bob@example.org": "pending"}
     assert reasons(on_sqlite, import_id) == {
+        3: "the address is in line 2 already",
         5: "There is a comma after “bob@example”. Should it be a dot?",
         6: "There is an invisible character (U+200B) after “can@exa”. Please delete it, or type the address again.",
     }

@@ -82,6 +82,24 @@ def test_of_several_columns_each_counts_and_the_one_that_leaves_most(service: Se
     }  # fmt: skip
 
 
+def test_a_state_does_not_outvote_what_else_says_that_somebody_left(on_sqlite: Service) -> None:
+    data = rows(
+        ("email", "status", "subscribed", "confirmed_at", "unsubscribed_at"),
+        ("a@example.org", "active", "yes", "2026-01-01", ""),
+        ("b@example.org", "active", "no", "2026-01-01", ""),
+        ("c@example.org", "active", "", "2026-01-01", "2026-01-31"),
+        ("d@example.org", "active", "yes", "2026-03-01", "2026-01-31"),  # and came back
+        ("e@example.org", "bounced", "yes", "", ""),
+    )
+
+    imported(on_sqlite, data, statement=STATED)
+
+    assert on_sqlite.states() == {
+        "a@example.org": "confirmed", "b@example.org": "unsubscribed", "c@example.org": "unsubscribed",
+        "d@example.org": "confirmed", "e@example.org": "bounced",
+    }  # fmt: skip
+
+
 def test_what_the_operator_says_of_a_cell_counts_and_what_nobody_can_tell_is_refused(
     service: Service,
 ) -> None:

@@ -44,6 +44,11 @@ LEAVES: list[tuple[str, str, State | None, str]] = [
     ("suppression_origin", "ManualSuppression", U, ""), ("UnsubscribeAll", "true", U, "false"), ("non_transactional", "true", U, "false"),
     ("Complained At", "2026-01-31", C, ""), ("spam_reported", "t", C, "f"), ("Feedback loop (FBL)", "1", C, "0"),
     ("Status", "inactive", None, "active"), ("Subscriber Status", "Hold", None, "Active"), ("Membership status", "Lapsed", None, "Active"),
+    ("IsExcludedFromCampaigns", "true", U, "false"), ("is_deliverable", "false", B, "true"), ("Email valid", "no", B, "yes"),
+    ("Valid", "0", B, "1"), ("Email frequency", "Never", None, "weekly"), ("Newsletter", "none", None, "all"),
+    ("Marketing status", "No consent", U, "Subscribed"), ("Newsletter status", "optOut", U, "optIn"),
+    ("On Hold", "Hard bounce", B, "No"), ("Has hard bounced", "true", B, "false"), ("Email preference", "No email", U, "All email"),
+    ("Segment", "Unsubscribes", U, "Readers"), ("List", "Suppression list", U, "Main"), ("Receive Marketing Emails?", "No", U, "Yes"),
     # in our languages, and in others
     ("Abgemeldet am", "31.01.2026", U, ""), ("Abmeldedatum", "31.01.2026", U, ""), ("Newsletter-Abmeldung", "ja", U, "nein"),
     ("Gekündigt zum", "31.01.2026", U, ""), ("Austrittsdatum", "31.01.2026", U, ""), ("Einwilligung", "Nein", U, "Ja"),
@@ -124,6 +129,8 @@ def test_a_column_that_says_nothing_of_the_kind_is_not_asked_about(column: str, 
         ("cancelled_at", "NULL", {}, None),
         ("Bounce reason", "x" * 5000, {}, B),
         ("Bounce reason", "Spam complaint", {}, C),
+        ("Unsubscribe reason", "Regular", {}, U),
+        ("Opted out", "Subscribed", {}, None),
     ],
 )
 def test_what_the_operator_says_of_a_cell_counts_before_what_it_seems_to_say(

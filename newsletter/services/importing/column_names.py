@@ -91,6 +91,12 @@ MEANINGS = (
     ),
     Meaning(
         Tells.FALSE,
+        State.BOUNCED,
+        "deliverable|zustellbar|erreichbar",
+        "valid|is valid|gultig|gueltig|valide|valido|valida",
+    ),
+    Meaning(
+        Tells.FALSE,
         State.UNSUBSCRIBED,
         "optin|optedin|consent|einwillig|zustimm|subscri|abonn|inscri|suscri|newsletter|marketing|mailing|"
         "gdpr|dsgvo|rgpd|lgpd|mailable|emailable|contactable|reachable|sendable|permission|erlaubnis|"

@@ -20,9 +20,11 @@ from newsletter.services.importing.moments import parse_moment
 from newsletter.services.importing.options import ATTRIBUTE, Field, ImportFault
 from newsletter.services.importing.state_words import (
     LEAVING,
+    NEVER,
     NO,
     NOTHING,
     STATES,
+    STAYING,
     SURE,
     UNCLEAR,
     YES,
@@ -97,11 +99,11 @@ def _may_tell(column: str, distinct: Mapping[str, str]) -> bool:
     words = distinct.keys() - NOTHING
     leaving = [word for word in words if word in UNCLEAR or _leaves(word)]
     known = [word for word in words if word in STATES or word in UNCLEAR]
-    if tells is Tells.FALSE and (words or tells_alone(column)):
+    if tells is Tells.FALSE and (distinct or tells_alone(column)):
         # A date, a number or a text says when or how they agreed: that nobody left.
         others = words - YES - NO - set(leaving)
         plainly = len(words & NO) > 0 and len(words) <= _FEW and not any(word.isdigit() for word in others)
-        return plainly or bool(leaving) or not others
+        return plainly or bool(leaving) or not others or not NEVER.isdisjoint(distinct)
     if tells is Tells.WORD:
         unsettled = any(STATES.get(word) is not State.CONFIRMED for word in distinct)
         return bool(leaving) or (unsettled and is_about_subscriptions(column))
@@ -147,7 +149,7 @@ def reading(column: str, given: Mapping[str, str] | None = None) -> Callable[[st
 
 def _said_by(meaning: Meaning | None, word: str, cell: str) -> State | None:
     if meaning is not None and meaning.tells is Tells.FILLED:
-        stays = word in NOTHING or word in NO or STATES.get(word) is State.CONFIRMED
+        stays = word in NOTHING or word in NO or word in STAYING
         return None if stays else STATES[word] if _leaves(word) else meaning.state
     if meaning is not None and meaning.tells is Tells.FALSE:
         if word in YES or is_date(cell):

@@ -15,9 +15,9 @@ _WORDS = {
     State.CONFIRMED: (
         "confirmed, active, subscribed, enabled, confirmed opt-in, double opt-in, opted in, opt-in, "
         "regular, premium, paid, gift, gifted, trialed, unpaid, churning, paused, past_due, current, "
-        "resubscribed, explicit, express, implied, allow, allowed, accepted, granted, aktiv, aktiviert, "
-        "angemeldet, abonniert, bestätigt, eingetragen, zugestimmt, actif, active, abonné, abonnée, "
-        "inscrit, inscrite, confirmé, confirmée, activo, activa, suscrito, suscrita, suscripto, "
+        "resubscribed, normal, explicit, express, implied, allow, allowed, accepted, granted, aktiv, "
+        "aktiviert, angemeldet, abonniert, bestätigt, eingetragen, zugestimmt, actif, active, abonné, "
+        "abonnée, inscrit, inscrite, confirmé, confirmée, activo, activa, suscrito, suscrita, suscripto, "
         "confirmado, confirmada, ativo, ativa, inscrito, inscrita, assinante, attivo, iscritto, actief, "
         "ingeschreven, aktywny, सक्रिय, सदस्य, पुष्ट, نشط, مشترك, مؤكد"
     ),
@@ -34,36 +34,39 @@ _WORDS = {
         "opted out, opt-out, opt_out, optout, opt out, cancelled, canceled, removed, disabled, "
         "blocklisted, blacklisted, blocked, suppressed, manual suppression, user suppressed, "
         "manually suppressed, archived, deleted, by user, by moderator, do not contact, do not mail, "
-        "do not email, do not allow, deactivated, denied, withdrawn, revoked, churned, banned, left, "
-        "abgemeldet, abbestellt, ausgetragen, gekündigt, gesperrt, blockiert, gelöscht, deaktiviert, "
-        "widerrufen, widersprochen, nicht angemeldet, nicht abonniert, désabonné, désabonnée, désinscrit, "
-        "désinscrite, non abonné, non inscrit, liste noire, bloqué, bloquée, supprimé, supprimée, "
-        "désactivé, désactivée, résilié, annulé, dado de baja, dada de baja, baja, desuscrito, "
-        "desuscripto, cancelado, cancelada, no suscrito, anulado, bloqueado, bloqueada, eliminado, "
-        "eliminada, desactivado, descadastrado, descadastrada, cancelou, cancelou inscrição, desinscrito, "
-        "desinscrita, não inscrito, inscrição cancelada, removido, removida, excluído, desativado, "
-        "disiscritto, disiscritta, cancellato, uitgeschreven, afgemeld, wypisany, wypisana, "
+        "do not email, do not allow, deactivated, denied, declined, refused, rejected, withdrawn, "
+        "revoked, churned, banned, left, excluded, no consent, no email, no mail, nomail, unsubscribes, "
+        "unsubscribers, opt outs, suppression list, blocklist, blacklist, abgelehnt, refusé, refusée, "
+        "rechazado, recusado, abgemeldet, abbestellt, ausgetragen, gekündigt, gesperrt, blockiert, "
+        "gelöscht, deaktiviert, widerrufen, widersprochen, nicht angemeldet, nicht abonniert, désabonné, "
+        "désabonnée, désinscrit, désinscrite, non abonné, non inscrit, liste noire, bloqué, bloquée, "
+        "supprimé, supprimée, désactivé, désactivée, résilié, annulé, dado de baja, dada de baja, baja, "
+        "desuscrito, desuscripto, cancelado, cancelada, no suscrito, anulado, bloqueado, bloqueada, "
+        "eliminado, eliminada, desactivado, descadastrado, descadastrada, cancelou, cancelou inscrição, "
+        "desinscrito, desinscrita, não inscrito, inscrição cancelada, removido, removida, excluído, "
+        "desativado, disiscritto, disiscritta, cancellato, uitgeschreven, afgemeld, wypisany, wypisana, "
         "avregistrerad, avmeldt, अनसब्सक्राइब, अनसब्सक्राइब्ड, सदस्यता समाप्त, सदस्यता रद्द, हटाया गया, "
         "अवरुद्ध, ऑप्ट आउट, ملغى, ألغى الاشتراك, ملغى الاشتراك, إلغاء الاشتراك, تم إلغاء الاشتراك, "
         "غير مشترك, محظور, محذوف"
     ),
     State.BOUNCED: (
-        "bounced, bounce, hard bounce, hard bounced, hardbounce, hardbounced, soft bounced, softbounced, "
-        "softbounce, soft bounce, bounced hard, bounced soft, bounce rule, by bounces, cleaned, "
-        "undeliverable, undelivered, unreachable, invalid, invalid email, invalid address, "
-        "mailbox not found, returned, quarantined, unzustellbar, nicht zustellbar, unerreichbar, "
-        "nicht erreichbar, ungültig, bereinigt, gebounced, zurückgekommen, rejeté, non distribué, "
-        "non distribuable, injoignable, invalide, nettoyé, npai, rebotado, rebotada, rebotó, devuelto, "
-        "no entregable, inválido, inválida, limpiado, devolvido, devolvida, não entregue, rimbalzato, "
-        "onbestelbaar, बाउंस, बाउंस हुआ, अमान्य, مرتد, مرتجع, غير صالح, تعذر التسليم"
+        "bounced, bounce, bounces, bouncing, hard bounces, hard bounce, hard bounced, hardbounce, "
+        "hardbounced, soft bounced, softbounced, softbounce, soft bounce, bounced hard, bounced soft, "
+        "bounce rule, by bounces, cleaned, undeliverable, undelivered, unreachable, invalid, "
+        "invalid email, invalid address, mailbox not found, returned, quarantined, unzustellbar, "
+        "nicht zustellbar, unerreichbar, nicht erreichbar, ungültig, bereinigt, gebounced, "
+        "zurückgekommen, rejeté, non distribué, non distribuable, injoignable, invalide, nettoyé, npai, "
+        "rebotado, rebotada, rebotó, devuelto, no entregable, inválido, inválida, limpiado, devolvido, "
+        "devolvida, não entregue, rimbalzato, onbestelbaar, बाउंस, बाउंस हुआ, अमान्य, مرتد, مرتجع, "
+        "غير صالح, تعذر التسليم"
     ),
     State.COMPLAINED: (
-        "complained, complaint, complaining, spam, spammy, spam complaint, spam report, spam reported, "
-        "reported spam, reported as spam, marked as spam, marked spam, junk, abuse, abused, abuse report, "
-        "abuse complaint, fbl, beschwerde, spam-beschwerde, beschwert, als spam markiert, spam gemeldet, "
-        "plainte, plainte pour spam, marqué comme spam, signalé comme spam, queja, queja de spam, "
-        "marcado como spam, denunciado, reclamou, reclamação, denúncia de spam, शिकायत, स्पैम, शिकायत की, "
-        "شكوى, بريد مزعج, اشتكى"
+        "complained, complaint, complaints, spam complaints, complaining, reported, spam, spammy, "
+        "spam complaint, spam report, spam reported, reported spam, reported as spam, marked as spam, "
+        "marked spam, junk, abuse, abused, abuse report, abuse complaint, fbl, beschwerde, "
+        "spam-beschwerde, beschwert, als spam markiert, spam gemeldet, plainte, plainte pour spam, "
+        "marqué comme spam, signalé comme spam, queja, queja de spam, marcado como spam, denunciado, "
+        "reclamou, reclamação, denúncia de spam, शिकायत, स्पैम, शिकायत की, شكوى, بريد مزعج, اشتكى"
     ),
 }
 # Who left, in some tools, and something else in others: the operator must say which.
@@ -75,18 +78,26 @@ _UNCLEAR = (
 # Words of leaving that mean something else in other columns, such as the state of an order.
 _ELSEWHERE = (
     "cancelled, canceled, removed, disabled, blocked, archived, deleted, denied, revoked, withdrawn, "
-    "left, invalid, returned, spam, junk, abuse, spammy, by user, by moderator, deactivated, banned, "
-    "churned, gelöscht, gesperrt, blockiert, gekündigt, ungültig, deaktiviert, widerrufen, supprimé, "
-    "annulé, bloqué, invalide, rejeté, cancelado, cancelada, anulado, eliminado, bloqueado, baja, "
-    "devuelto, inválido, removido, excluído, devolvido, cancellato, अमान्य, अवरुद्ध, हटाया गया, غير صالح, "
-    "محظور, محذوف, مرتجع"
+    "left, invalid, returned, spam, junk, abuse, spammy, reported, excluded, declined, refused, rejected, "
+    "abgelehnt, refusé, refusée, rechazado, recusado, bouncing, by user, by moderator, deactivated, "
+    "banned, churned, gelöscht, gesperrt, blockiert, gekündigt, ungültig, deaktiviert, widerrufen, "
+    "supprimé, annulé, bloqué, invalide, rejeté, cancelado, cancelada, anulado, eliminado, bloqueado, "
+    "baja, devuelto, inválido, removido, excluído, devolvido, cancellato, अमान्य, अवरुद्ध, हटाया गया, "
+    "غير صالح, محظور, محذوف, مرتجع"
+)
+# Words for who is subscribed that are something else where a column says who left, such as a reason.
+_KINDS = (
+    "confirmed, regular, premium, paid, gift, gifted, trialed, unpaid, churning, paused, past_due, "
+    "current, normal, explicit, express, implied, granted, double opt-in, confirmed opt-in, confirmé, "
+    "confirmado, bestätigt"
 )
 _YES = (
     "true, yes, y, t, 1, on, ja, j, oui, o, si, sí, s, sim, wahr, vrai, verdadero, verdadeiro, vero, x, "
     "✓, ✔, हाँ, हां, نعم"
 )
 _NO = "false, no, n, f, 0, off, nein, non, não, falsch, faux, falso, nee, नहीं, لا"
-_NOTHING = "null, none, nan, n/a, na, never, nie, jamais, nunca, undefined, not set, not applicable"
+_NOTHING = "null, nan, n/a, na, undefined, not set, not applicable"
+_NEVER = "never, none, nie, jamais, nunca, mai, nooit, aucun, keine, ninguno, nenhum, कभी नहीं, أبدا"
 
 
 def _each(words: str) -> Iterable[str]:
@@ -113,8 +124,11 @@ STATES: dict[str, State] = {
 UNCLEAR = frozenset(_each(_UNCLEAR))
 YES = frozenset(_each(_YES))
 NO = frozenset(_each(_NO))
-NOTHING = frozenset(_each(_NOTHING)) | {""}
+NEVER = frozenset(_each(_NEVER))
+NOTHING = frozenset(_each(_NOTHING)) | NEVER | {""}
 LEAVING = (State.UNSUBSCRIBED, State.BOUNCED, State.COMPLAINED)
+# In a column that says who left, such a word says who did not.
+STAYING = frozenset(word for word, state in STATES.items() if state is State.CONFIRMED) - set(_each(_KINDS))
 # In any column at all, such a word speaks of who left.
 SURE = frozenset(word for word, state in STATES.items() if state in LEAVING) - set(_each(_ELSEWHERE))
 

@@ -22,8 +22,9 @@ from newsletter.domain.searching import search_text
 from newsletter.domain.suppressing import LIFTABLE
 from newsletter.models.outbox import IS_OPEN
 from newsletter.services import evidence, outbox
+from newsletter.services.importing.attributes import attributes_json
 from newsletter.services.importing.staging import BATCH, Staging
-from newsletter.services.importing.validating import Refused, attributes_json
+from newsletter.services.importing.standing import Refused
 
 _GONE = (State.UNSUBSCRIBED, State.BOUNCED, State.COMPLAINED)
 _WANTS_MAIL = "('pending', 'confirmed')"

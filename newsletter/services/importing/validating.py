@@ -7,12 +7,10 @@ it, where it is stored."""
 from __future__ import annotations
 
 import hmac
-import json
 import re
 import unicodedata
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from newsletter.database import rfc3339
@@ -23,16 +21,16 @@ from newsletter.domain.languages import known
 from newsletter.domain.lifecycle import State
 from newsletter.domain.pauses import LONGEST_PAUSE
 from newsletter.domain.plain_addresses import parse_plainly
-from newsletter.domain.profiles import LONGEST_NAME, ProfileError, check_attributes
+from newsletter.domain.profiles import LONGEST_NAME
 from newsletter.domain.searching import search_text
+from newsletter.services.importing.attributes import attributes_json, object_of
 from newsletter.services.importing.history import Past, past_of
-from newsletter.services.importing.judging import LONGEST_WORD, Unclear, reading
 from newsletter.services.importing.moments import is_in_the_future, parse_moment
 from newsletter.services.importing.options import ATTRIBUTE, Field, Options
 from newsletter.services.importing.reading import Bad, Row, excerpt
-from newsletter.services.importing.state_words import NO, YES, word_of
+from newsletter.services.importing.standing import Refused, Standing, is_subscribed, lowest
+from newsletter.services.importing.state_words import NO, YES
 
-_as_json = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 _MAILBOX = re.compile(r'\s*"?(.*?)"?\s*<([^<>]*)>\s*')  # Ann <ann@example.org>
 # Of what several columns say, the lowest counts.
 _RANK = {
@@ -71,10 +69,6 @@ class Checked(NamedTuple):
     demoted: int  # 1: confirmed by the file, and pending because nobody states how
     paused_until: str | None
     digest: str  # by which suppressions know it, under the key of today
-
-
-class Refused(Exception):
-    """A value of a row cannot be taken."""
 
 
 class Check:
@@ -116,14 +110,9 @@ class Check:
         # What hardly any file brings costs the others nothing.
         self._has_more = bool(brought & _RARE)
         self._named = tuple(places.get(field) for field in (Field.NAME, Field.FIRST_NAME, Field.LAST_NAME))
-        self._left = [
-            (column, place, lru_cache(1024)(reading(column, options.values.get(column))))
-            for place, column in enumerate(columns)
-            if options.mapping.get(column) == Field.LEFT
-        ]
-        stated = next((column for column, field in options.mapping.items() if field == Field.STATE), "")
-        self._read_state = lru_cache(1024)(reading(stated, options.values.get(stated)))
-        self._has_state = bool(self._left) or any(
+        self._standing = Standing(options, columns)
+        self._is_ours = Field.ID in places
+        self._has_state = self._standing.has_columns or any(
             field in places
             for field in (Field.STATE, Field.SUBSCRIBED, Field.UNSUBSCRIBED_AT, Field.BOUNCED_AT)
         )
@@ -153,7 +142,7 @@ class Check:
             created = self._moment(cells, Field.CREATED_AT)
             confirmed = self._moment(cells, Field.CONFIRMED_AT)
             unsubscribed = self._moment(cells, Field.UNSUBSCRIBED_AT)
-        state = self._state(cells, unsubscribed) if self._has_state else None
+        state = self._state(cells, confirmed, unsubscribed) if self._has_state else None
         locale, source = self._locale, "import"
         if self._has_more:
             self._refuse_other_lists(cells)
@@ -245,45 +234,23 @@ class Check:
         check_line(name, "the name")
         return name or None
 
-    def _state(self, cells: Sequence[Any], unsubscribed: datetime | None) -> State | None:
-        """The state that the row names, in one way or another; of several the one that leaves most."""
-        found = self._state_of_fields(cells, unsubscribed)
-        for column, place, read in self._left:
-            value = cells[place]
-            try:
-                said = read("" if value is None else str(value))
-            except Unclear:
-                raise Refused(
-                    f"{str(value or '')[:40]!r} in the column {column[:40]!r} says neither that they left "
-                    "nor that they stay: say what it means"
-                ) from None
-            if said is not None and (found is None or _RANK[said] < _RANK[found]):
-                found = said
-        return found
-
-    def _state_of_fields(self, cells: Sequence[Any], unsubscribed: datetime | None) -> State | None:
-        said = self._text(cells, Field.STATE).strip()
-        if said:
-            try:
-                state: State | None = self._read_state(said)
-            except Unclear:
-                raise Refused(f"{said[:40]!r} is no state") from None
-            return state
+    def _state(
+        self, cells: Sequence[Any], confirmed: datetime | None, unsubscribed: datetime | None
+    ) -> State | None:
+        """The state that the row names, in one way or another."""
+        said = self._standing.state(self._text(cells, Field.STATE).strip())
+        if said is not None and self._is_ours:
+            return said  # an export of this service keeps the dates of what was before
+        found = self._standing.left(cells) + ([said] if said is not None else [])
         if self._moment(cells, Field.BOUNCED_AT):
-            return State.BOUNCED
-        if unsubscribed:
-            return State.UNSUBSCRIBED
+            found.append(State.BOUNCED)
+        if unsubscribed and (confirmed is None or confirmed <= unsubscribed):
+            found.append(State.UNSUBSCRIBED)
         place = self._place(Field.SUBSCRIBED)
-        if place is None:
-            return None
-        value = cells[place]
-        word = "" if value is None else word_of(str(value)[:LONGEST_WORD])
-        if word in NO:
-            return State.UNSUBSCRIBED
-        if word not in YES:
-            # Many a tool leaves the cell of who is not subscribed empty.
-            raise Refused(f"{word[:40]!r} is neither true nor false: nothing says who is subscribed")
-        return None
+        # What says nothing is refused only where nothing else says who is subscribed.
+        if place is not None and (not found or cells[place]) and not is_subscribed(cells[place]):
+            found.append(State.UNSUBSCRIBED)
+        return lowest(found)
 
     def _moment(
         self, cells: Sequence[Any], field: Field, *, beyond: timedelta = timedelta(0)
@@ -360,7 +327,7 @@ class Check:
         place = self._place(Field.ATTRIBUTES)
         value = cells[place] if place is not None else None
         if type(value) is str and value.strip():
-            value = _object(self._bare(value))
+            value = object_of(self._bare(value))
         if value not in (None, ""):
             if not isinstance(value, dict):
                 raise Refused("the attributes are no JSON object")
@@ -370,24 +337,6 @@ class Check:
             if value not in (None, ""):
                 bag[key] = self._bare(value) if type(value) is str else value
         return attributes_json(bag) if bag else "{}"
-
-
-def attributes_json(bag: dict[str, Any]) -> str:
-    """Attributes as JSON of one spelling, the same as everywhere. Raises `Refused`."""
-    try:
-        check_attributes(bag)
-        return _as_json(bag)
-    except ProfileError as error:
-        raise Refused(str(error)) from error
-    except ValueError as error:
-        raise Refused("the attributes hold what JSON cannot") from error
-
-
-def _object(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise Refused("the attributes are no JSON") from error
 
 
 def check_line(text: str, what: str) -> None:
