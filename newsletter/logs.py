@@ -111,29 +111,3 @@ def _clean(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_clean(item) for item in value]
     return value
-
-
-class Meant(logging.Filter):
-    """Drops the server's advice against many threads: they are there for slow clients."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return "Python threads, which seems quite high" not in record.getMessage()
-
-
-def server_config(level: str) -> dict[str, Any]:
-    """The web server's own words as the same JSON lines, for `logging.config.dictConfig`."""
-    return {
-        "version": 1,
-        "disable_existing_loggers": False,
-        "formatters": {"json": {"()": "newsletter.logs.json_formatter"}},
-        "filters": {"meant": {"()": "newsletter.logs.Meant"}},
-        "handlers": {
-            "stderr": {
-                "class": "logging.StreamHandler",
-                "formatter": "json",
-                "filters": ["meant"],
-                "stream": "ext://sys.stderr",
-            }
-        },
-        "loggers": {"_granian": {"handlers": ["stderr"], "level": level.upper(), "propagate": False}},
-    }

@@ -1,30 +1,24 @@
-"""The whole service in one command: web processes, and a worker beside them that is replaced when it dies."""
+"""The whole service in one command: web processes, and a worker beside them, each replaced when it dies."""
 
 from __future__ import annotations
 
-import contextlib
+import gc
 import os
 import signal
 import socket
 import sys
-import threading
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import structlog
-from granian import Granian
-from granian.constants import HTTPModes, Interfaces, RuntimeModes
-from granian.http import HTTP1Settings
 
-from newsletter import logs
-from newsletter.settings import PREFIX, Settings
+from newsletter.settings import PREFIX
 
-# Connections of one web process, and its threads. A request holds a thread while its body arrives, however
-# slowly, so there is one for each: a slow client then holds up nobody else (A14). They start when needed and
-# end when idle. There are fewer than the 1,024 files that a process may have open by default. HTTP/2
-# would let each connection have hundreds of requests; proxies speak HTTP/1 to what is behind them.
-_CONNECTIONS = 768
-_HEADER_TIMEOUT = 10_000  # milliseconds for a request's head to arrive, and for the next one to begin
-_QUICK_DEATH = 5.0  # seconds: a worker that lived shorter is replaced after a pause
+BACKLOG = 2048  # connections that the system keeps until a web process takes them
+_QUICK_DEATH = 5.0  # seconds: a process that lived shorter is replaced after a pause
+_PAUSE = 1.0
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 
 log = structlog.get_logger()
 
@@ -33,88 +27,119 @@ class CannotListen(Exception):
     """The address or port cannot be served on. The message is one line."""
 
 
-def listening_address(host: str, port: int) -> str:
-    """The IP address to listen on. Raises `CannotListen` where it is not this machine's or the port is taken:
-    the web processes share their port, and would share it with a stranger as well."""
+def listen(host: str, port: int) -> socket.socket:
+    """A socket for the web processes to share. Raises `CannotListen`."""
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        # With its protocol: asyncio sends without delay only where that is known.
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
     except OSError as error:
         raise CannotListen(f"cannot listen on {host} port {port}: {error.strerror}") from error
-    return str(address[0])
+    return listener
 
 
-def serve(settings: Settings, *, host: str, port: int, workers: int, with_worker: bool) -> None:
-    """Serve until a signal ends it. The web processes read the settings from the environment anew."""
-    beside = WorkerProcess() if with_worker else None
-    if beside is not None:
-        beside.start()
+def serve(listener: socket.socket, *, workers: int, with_worker: bool, parent: int | None) -> None:
+    """Serve until a signal ends it, or until the process `parent` is the parent no longer. The processes read
+    the settings from the environment anew."""
+    # Loaded before the processes part, so that they share it.
+    from newsletter import web_process
+
+    def start_web() -> int:
+        return _fork(lambda own: web_process.run(listener, own))
+
+    web = Program("web_process", start_web, patience=web_process.PATIENCE + 2)
+    programs = [web] * workers
+    if with_worker:
+        programs.append(Program("worker", _spawn_worker, patience=None))
+    gc.freeze()
+    Supervisor(programs, parent).run()
+
+
+@dataclass(frozen=True)
+class Program:
+    """How a process is started, and how many seconds it may take to end."""
+
+    name: str
+    start: Callable[[], int]
+    patience: float | None
+
+
+class Supervisor:
+    """Keeps processes running. It has no thread, so that they may be forked from it at any time: signals
+    wait until it looks for them."""
+
+    def __init__(self, programs: Sequence[Program], parent: int | None) -> None:
+        self._parent = parent
+        self._running: dict[int, tuple[Program, float]] = {}
+        self._due = [(0.0, program) for program in programs]
+
+    def run(self) -> None:
+        """Start them, and start again whichever ends, until SIGTERM or SIGINT; then end them all."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        while not self._is_over():
+            self._start_due()
+            received = signal.sigtimedwait(_SIGNALS, _PAUSE)
+            if received is not None and received.si_signo != signal.SIGCHLD:
+                break
+            self._collect()
+        self._end()
+
+    def _is_over(self) -> bool:
+        return self._parent is not None and os.getppid() != self._parent
+
+    def _start_due(self) -> None:
+        now = time.monotonic()
+        for due in [due for due in self._due if due[0] <= now]:
+            self._due.remove(due)
+            self._running[due[1].start()] = (due[1], now)
+
+    def _collect(self) -> None:
+        """Take notice of who has ended."""
+        for pid in list(self._running):
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                program, began = self._running.pop(pid)
+                log.error(f"{program.name}_ended", status=os.waitstatus_to_exitcode(status))
+                now = time.monotonic()
+                self._due.append((now + _PAUSE if now - began < _QUICK_DEATH else now, program))
+
+    def _end(self) -> None:
+        """Let each finish what it has in hand."""
+        began = time.monotonic()
+        for pid in self._running:
+            os.kill(pid, signal.SIGTERM)
+        while self._running:
+            for pid, (program, _) in list(self._running.items()):
+                if os.waitpid(pid, os.WNOHANG)[0]:
+                    del self._running[pid]
+                elif program.patience is not None and time.monotonic() - began > program.patience:
+                    log.error(f"{program.name}_killed", pid=pid)
+                    os.kill(pid, signal.SIGKILL)
+                    os.waitpid(pid, 0)
+                    del self._running[pid]
+            if self._running:
+                signal.sigtimedwait(_SIGNALS, 0.1)
+
+
+def _fork(run: Callable[[int], None]) -> int:
+    """Run it in a child process, which is told who its parent is."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    parent = os.getpid()
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
     try:
-        Granian(
-            "newsletter.web_process:application",
-            factory=True,
-            address=host,
-            port=port,
-            interface=Interfaces.WSGI,
-            workers=workers,
-            backpressure=_CONNECTIONS,
-            blocking_threads=_CONNECTIONS,
-            runtime_mode=RuntimeModes.st,
-            http=HTTPModes.http1,
-            websockets=False,
-            http1_settings=HTTP1Settings(header_read_timeout=_HEADER_TIMEOUT),
-            respawn_failed_workers=True,
-            workers_kill_timeout=10,
-            log_dictconfig=logs.server_config(settings.log_level),
-        ).serve()
+        run(parent)
+        status = 0
+    except BaseException:
+        log.exception("web_process_failed")
     finally:
-        if beside is not None:
-            beside.stop()
-
-
-class WorkerProcess:
-    """Keeps one `newsletter worker` running as a child process.
-
-    It is started by posix_spawn: a `Popen` waits for a pipe to close, and a web process that the server forks
-    at that moment would hold the pipe open for as long as it lives.
-    """
-
-    def __init__(self) -> None:
-        self._ending = threading.Event()
-        self._lock = threading.Lock()
-        self._pid: int | None = None
-        self._thread = threading.Thread(target=self._watch, name="worker-watch", daemon=True)
-
-    def start(self) -> None:
-        """Start it, and start it again whenever it ends."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Let it finish the message in hand, and wait for that."""
-        with self._lock:
-            self._ending.set()
-            if self._pid is not None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(self._pid, signal.SIGTERM)
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._ending.is_set():
-            began = time.monotonic()
-            with self._lock:
-                if self._ending.is_set():
-                    return
-                self._pid = pid = _spawn_worker()
-            _, status = os.waitpid(pid, 0)
-            with self._lock:
-                self._pid = None
-            if self._ending.is_set():
-                return
-            log.error("worker_ended", status=os.waitstatus_to_exitcode(status))
-            if time.monotonic() - began < _QUICK_DEATH:
-                self._ending.wait(1.0)
+        os._exit(status)
 
 
 def _spawn_worker() -> int:

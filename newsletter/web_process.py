@@ -1,9 +1,4 @@
-"""A web process, as the server of newsletter/serving.py starts it: the application, and how it is ended.
-
-The system hands a signal to whichever thread runs first. Where that is one of the server's own, which are
-not Python's, the main thread sleeps on and the handler is never run: after Ctrl-C, which comes beside the
-parent's own signal, that happened more often than not, and the process was killed ten seconds later. So
-all threads block these signals, and one does nothing but wait for them.
+"""A web process: the application, served on the socket that it inherits, and how it is ended.
 
 A parent that is killed tells nobody. Its web processes end by themselves then, rather than hold the port
 against the next one.
@@ -11,50 +6,82 @@ against the next one.
 
 from __future__ import annotations
 
-import multiprocessing
+import asyncio
+import contextlib
+import logging
 import os
 import signal
+import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
+from wsgiref.types import WSGIApplication
 
-from flask import Flask
+import uvicorn
 
 from newsletter import counted, create_app
+from newsletter.connections import HEAD_SECONDS, Connection, most_connections, sweep_for_ever
+from newsletter.gateway import Gateway
 from newsletter.parent import when_parent_ends
+from newsletter.serving import BACKLOG
 
+PATIENCE = 10  # seconds for requests that are being answered at the end
 _LAST = 1.0  # seconds for what is worth doing at the end, and no more
-_PATIENCE = 10.0  # seconds for requests that are being answered; their parent gives as much
 
 
-def application() -> Flask:
-    """The application. A terminal's Ctrl-C goes to all its processes; this one is told by its parent."""
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the parent's own handler, inherited by fork, ends nothing
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    at_end: list[Callable[[], None]] = []
-    threading.Thread(target=_await_end, args=(at_end,), name="await-end", daemon=True).start()
-    if (parent := multiprocessing.parent_process()) is not None and parent.pid is not None:
-        when_parent_ends(parent.pid, _end)
+def run(listener: socket.socket, parent: int) -> None:
+    """Serve until SIGTERM: then take no more, and answer what was asked. A terminal's Ctrl-C goes to all its
+    processes; this one is told by its parent."""
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # until it serves, there is nothing to finish
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGCHLD})
+    when_parent_ends(parent, _end)
     counted.begin("web")
     app = create_app()
-    at_end.append(app.extensions["newsletter.scans"].add)
-    return app
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    Connection.most = most_connections()
+    Server(app).run([listener])
+    last = threading.Thread(target=app.extensions["newsletter.scans"].add, daemon=True)
+    last.start()
+    last.join(_LAST)
+
+
+class Server(uvicorn.Server):
+    """Serves an application."""
+
+    def __init__(self, app: WSGIApplication) -> None:
+        super().__init__(
+            uvicorn.Config(
+                Gateway(app),
+                interface="asgi3",
+                http=Connection,
+                loop="uvloop",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,  # what a proxy says is believed, or not, by the application (A3)
+                server_header=False,
+                backlog=BACKLOG,
+                timeout_keep_alive=int(HEAD_SECONDS),
+                timeout_graceful_shutdown=PATIENCE,
+            )
+        )
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        # To the end: who is slow then is hung up on as before.
+        self._sweeping = asyncio.create_task(sweep_for_ever(self.server_state.connections))
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Only SIGTERM, and without sending it to ourselves again at the end."""
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self.handle_exit)
+        yield
 
 
 def _end() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(_PATIENCE)
+    time.sleep(PATIENCE)
     os._exit(1)
-
-
-def _await_end(at_end: Sequence[Callable[[], None]]) -> None:
-    signal.sigwait({signal.SIGTERM})
-    end = signal.getsignal(signal.SIGTERM)  # the server sets it when it begins to serve
-    if callable(end):
-        for last in at_end:
-            thread = threading.Thread(target=last, daemon=True)
-            thread.start()
-            thread.join(_LAST)
-        end(signal.SIGTERM, None)
-    else:
-        os._exit(0)

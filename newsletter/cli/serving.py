@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from contextlib import AbstractContextManager, nullcontext
@@ -20,6 +19,7 @@ from newsletter.cli.common import check_database
 from newsletter.database import DatabaseAway, prepare_file, write_transaction
 from newsletter.domain.wording import FIRST_HEADLINE, FIRST_INVITATION
 from newsletter.extensions import db
+from newsletter.file_limit import raise_file_limit
 from newsletter.mail.compose import Composer
 from newsletter.mail.inbound import Inbound
 from newsletter.mail.lmtp import listening
@@ -78,9 +78,8 @@ def serve_command(
     context: click.Context, host: str, port: int, workers: int, without_worker: bool, with_parent: int | None
 ) -> None:
     """Serve the web pages, and send mail beside them."""
-    if with_parent is not None:
-        when_parent_ends(with_parent, lambda: os.kill(os.getpid(), signal.SIGTERM))
-    address = serving.listening_address(host, port)
+    raise_file_limit()
+    listener = serving.listen(host, port)
     serving.announce_base_url(host, port)
     with _application(context).app_context():
         try:
@@ -94,7 +93,7 @@ def serve_command(
     click.echo(f"Serving {settings.base_url} (Ctrl-C ends it)")
     if settings.smtp is None and settings.on_loopback:
         click.echo(f"Mail is caught and shown at {settings.base_url}/mailbox")
-    serving.serve(settings, host=address, port=port, workers=workers, with_worker=not without_worker)
+    serving.serve(listener, workers=workers, with_worker=not without_worker, parent=with_parent)
 
 
 def _application(context: click.Context) -> Flask:
@@ -113,6 +112,7 @@ def _application(context: click.Context) -> Flask:
 @with_appcontext
 def worker_command(once: bool, metrics_port: int | None, metrics_host: str, with_parent: int | None) -> None:
     """Send what is due. SIGTERM ends it after the message in hand."""
+    raise_file_limit()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
