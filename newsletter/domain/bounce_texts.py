@@ -10,7 +10,9 @@ import re
 import tomllib
 import unicodedata
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from pathlib import Path
 
 
@@ -40,11 +42,11 @@ def reason_of(text: str | None) -> Reason:
     """What a refusal says; of several reasons the mildest. Addresses, hosts and links in it say nothing,
     whatever words they are made of, save a link that is itself about the sender."""
     text = (text or "")[:LONGEST]
-    even = plain(text)
-    for reason, known in _KNOWN.items():
-        if known.search(even) or (reason is Reason.SENDER_REFUSED and _ABOUT_US.search(text)):
+    even, table = plain(text), _table()
+    for reason, known in table.reasons.items():
+        if known.search(even) or (reason is Reason.SENDER_REFUSED and table.about_us.search(text)):
             return reason
-    return Reason.SENDER_REFUSED if _NAMES_US.search(text) else Reason.NOT_SAID
+    return Reason.SENDER_REFUSED if table.naming_us.search(text) else Reason.NOT_SAID
 
 
 def plain(text: str) -> str:
@@ -73,7 +75,18 @@ def _link(rows: Iterable[str]) -> re.Pattern[str]:
     return re.compile(rf"https?://\S{{0,200}}?{_either(rows)}", re.IGNORECASE)
 
 
-def _read() -> tuple[dict[Reason, re.Pattern[str]], re.Pattern[str], re.Pattern[str]]:
+@dataclass(frozen=True)
+class _Table:
+    """What each reason is known by, the mildest first, and links that are about us or name us."""
+
+    reasons: dict[Reason, re.Pattern[str]]
+    about_us: re.Pattern[str]
+    naming_us: re.Pattern[str]
+
+
+@cache
+def _table() -> _Table:
+    """Read when it is needed: most processes never see a bounce."""
     table = tomllib.loads(_FILE.read_text(encoding="utf-8"))
     names = {f"{{{name}}}": _either(words) for name, words in table.pop("words").items()}
     about_us, naming_us = _link(table.pop("links")), _link(table.pop("links_that_name_us"))
@@ -84,7 +97,4 @@ def _read() -> tuple[dict[Reason, re.Pattern[str]], re.Pattern[str], re.Pattern[
 
     known = {Reason[name.upper()]: re.compile(_either(map(pattern, rows))) for name, rows in table.items()}
     in_order = {reason: known[reason] for reason in Reason if reason in known}
-    return in_order, about_us, naming_us
-
-
-_KNOWN, _ABOUT_US, _NAMES_US = _read()
+    return _Table(in_order, about_us, naming_us)

@@ -13,7 +13,7 @@ from newsletter.domain.provider_events.ses import read_reports
 from newsletter.domain.provider_events.sns import Message as Notification
 from newsletter.domain.returns import ReturnKind
 from newsletter.mail.auto_replies import is_from_mail_system
-from newsletter.mail.mime import ENCLOSED, field, subject_of, text_of
+from newsletter.mail.mime import ENCLOSED, field, groups, subject_of, text_of
 
 _LONGEST_TEXT = 4000  # characters that are read of a report
 _OPENS_BY = 600  # characters of a text within which a report says that it is one
@@ -30,18 +30,24 @@ class Words:
 
 def read_words(mail: Message, parts: list[Message]) -> Words | None:
     """What a mail says that reports a failure; None where it reports none. Only a mail system is believed, by
-    its name or the mail's subject: people write of addresses, too."""
+    its name or the mail's subject or type: people write of addresses, too."""
     subject, text = subject_of(mail), own_text(parts)
     if (of_amazon := _of_amazon(text)) is not None:
         return of_amazon
     by_name = is_from_mail_system(mail) or not field(mail, "from") or _SUBJECT.search(subject)
-    if not (by_name or (_NOBODY.search(field(mail, "return-path")) and _OPENING.search(text[:_OPENS_BY]))):
+    from_nobody = _NOBODY.search(field(mail, "return-path")) and _OPENING.search(text[:_OPENS_BY])
+    if not (by_name or is_by_standard(mail) or from_nobody):
         return None
     opening = f"{subject} {text}"
     encloses = any(part.get_content_type() in ENCLOSED for part in parts)
     if not encloses and not _FAILED.search(opening) and reason_of(text) is Reason.NOT_SAID:
         return None
     return Words(text, is_final=not _DELAYED.search(opening) or bool(_GIVEN_UP.search(opening)))
+
+
+def is_by_standard(mail: Message) -> bool:
+    """Whether a mail calls itself a delivery report; what the standard wants in it may be missing."""
+    return str(mail.get_param("report-type", "")).lower() == "delivery-status"
 
 
 def _of_amazon(text: str) -> Words | None:
@@ -67,6 +73,14 @@ def own_text(parts: list[Message]) -> str:
     html: list[str] = []
     for part in parts:
         kind = part.get_content_type()
+        if kind.endswith("delivery-status"):
+            plain += [
+                f"{field(block, 'diagnostic-code')} {field(block, 'status')}"
+                for block in _without_action(part)
+            ]
+            continue
+        if kind.startswith("multipart/") and not part.is_multipart():
+            kind = "text/plain"  # a report that was not made of parts
         if kind in ENCLOSED or kind.endswith("rfc822-headers"):
             if plain or html:
                 break
@@ -82,6 +96,11 @@ def own_text(parts: list[Message]) -> str:
 
 def _any(*words: str) -> re.Pattern[str]:
     return re.compile("|".join(words), re.IGNORECASE | re.MULTILINE)
+
+
+def _without_action(part: Message) -> list[Message]:
+    """Groups of fields that do not say what was done, as RFC 3464 wants, and so are no more than words."""
+    return [block for block in groups(part) if not field(block, "action")]
 
 
 # What stands in the subjects of such reports, in the languages of the systems that write them.
@@ -130,7 +149,7 @@ _RULED = r"^[ \t>|*=_#-]{0,200}"
 _QUOTED = _any(
     rf"{_RULED}(?:this is a copy|below this line|unsent message|message headers?\b|the following is)",
     rf"{_RULED}(?:(?:the )?original (?:message|mail)\b(?! was received)|returned (?:message|mail) follows)",
-    rf"{_RULED}(?:included|below|enclosed|here) is (?:a|the|your) (?:copy|original|message)",
+    rf"{_RULED}(?:included|below|enclosed|here|attach\w+) is (?:a|the|your) (?:copy|original|message)",
     rf"{_RULED}(?:(?:a )?copy of (?:the|your) message|the header of the original)",
     rf"{_RULED}(?:begin|start|beginning)(?: of)? (?:the )?(?:returned|forwarded|original)",
     rf"{_RULED}your (?:original )?message follows",

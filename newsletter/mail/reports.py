@@ -19,7 +19,7 @@ from newsletter.mail.auto_replies import is_auto_reply
 from newsletter.mail.bounded import Unreadable, count_lines, parse
 from newsletter.mail.feedback import Fields, read_feedback, read_junk
 from newsletter.mail.mime import field, groups, own_parts
-from newsletter.mail.own_words import own_text, read_words
+from newsletter.mail.own_words import is_by_standard, own_text, read_words
 
 _LARGEST_FREE_TEXT = 256 * 1024  # bytes of a mail whose words are read
 _MOST_FREE_LINES = 10_000
@@ -93,9 +93,7 @@ def _read(mail: Message, *, small: bool) -> Report:
         return Report(ReportKind.FEEDBACK, feedback=feedback.type, original=feedback.original)
     if (found := _deliveries(parts)) is not None:
         return found
-    if (broken := _broken_delivery(mail, parts)) is not None:
-        return broken
-    if "message/disposition-notification" in kinds or is_auto_reply(mail):
+    if "message/disposition-notification" in kinds or (is_auto_reply(mail) and not is_by_standard(mail)):
         return Report(ReportKind.AUTO_REPLY)
     words = read_words(mail, parts) if small else None
     if words is None and (junk := read_junk(mail, parts)) is not None:
@@ -103,7 +101,8 @@ def _read(mail: Message, *, small: bool) -> Report:
     if words is None:
         by_machine = field(mail, "precedence").lower() in ("bulk", "junk", "list")
         return Report(ReportKind.AUTO_REPLY if by_machine else ReportKind.OTHER)
-    return Report(ReportKind.BOUNCE, (_in_words(words.text),) if words.is_final else ())
+    kind = ReportKind.DELIVERY if is_by_standard(mail) else ReportKind.BOUNCE
+    return Report(kind, (_in_words(words.text),) if words.is_final else ())
 
 
 def _deliveries(parts: list[Message]) -> Report | None:
@@ -132,26 +131,16 @@ def _deliveries(parts: list[Message]) -> Report | None:
 _FAILED = ("failed", "failure", "error")  # RFC 3464 §2.3.3; OpenSMTPD's own word
 
 
-def _broken_delivery(mail: Message, parts: list[Message]) -> Report | None:
-    """A report whose fields are not where they belong: what stands in it as text is read."""
-    if str(mail.get_param("report-type", "")).lower() != "delivery-status":
-        return None
-    payload = mail.get_payload()
-    text = payload if isinstance(payload, str) else own_text(parts)
-    if not _GIVEN_UP.search(f"{mail.get('subject', '')} {text[:_LONGEST_TEXT]}"):
-        return None
-    found = _DIAGNOSTIC.search(text[:_LONGEST_TEXT])
-    return Report(ReportKind.DELIVERY, (_in_words(found[1] if found else text[:_LONGEST_TEXT]),))
-
-
-_GIVEN_UP = re.compile(r"fail|fatal|undeliver|returned", re.IGNORECASE)
-_DIAGNOSTIC = re.compile(r"^diagnostic-code:\s*smtp;\s*(.+)$", re.IGNORECASE | re.MULTILINE)
-
-
 def _in_words(text: str) -> Failure:
-    """A failure that is told in nobody's format."""
+    """A failure that is told in nobody's format. What the receiver replied goes before what is told of it:
+    operators read the beginning."""
     status = precise(None, text)
+    if reply := _REPLY.search(text):
+        text = f"{text[reply.start() :]} {text[: reply.start()]}".strip()
     return Failure(status if status[:1] in ("4", "5") else "5.0.0", text)
+
+
+_REPLY = re.compile(r"\b[45][0-5]\d[ -]")
 
 
 def _failure(block: Message, text: str, longest: int, *, alone: bool) -> Failure:

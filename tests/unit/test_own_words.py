@@ -9,7 +9,7 @@ import pytest
 
 from newsletter.domain.bounce_policy import Verdict
 from newsletter.mail.reports import ReportKind, read_report
-from tests.support.returning import auto_reply, words
+from tests.support.returning import auto_reply, dsn, words
 
 COPY = "\n\nReceived: from x\nSubject: Spam policy blocked, user unknown\n\nHello\n"
 
@@ -32,6 +32,7 @@ OF_UNKNOWN_USERS = {
     "InterScan": "****** Message from InterScan ******\n\nSent <<< RCPT TO:<ann@example.org>\nReceived >>> 550 5.1.1 <ann@example.org>... User unknown\n\nUnable to deliver message to <ann@example.org>.\n",
     "GroupWise": "The message that you sent was undeliverable to the following:\n\tann (Unknown user)\n",
     "the domain is none": "Sorry, we were unable to deliver your message to the following address.\n\n<ann@nothing.example>:\nNo mx record found for domain=nothing.example\n",
+    "a filter that scans": "Unable to deliver message to <ann@example.org>: no such user\n\nThis message has been scanned for viruses.\n\n--- Attachment is a copy of the message. ---\nIt may be spam.\n",
     "Mail.ru": "Это письмо создано автоматически сервером, отвечать на него не нужно.\n\nК сожалению, Ваше письмо не может быть доставлено одному или нескольким получателям:\n\n  ann@example.ru\n    пользователь не найден\n",
 }  # fmt: skip
 
@@ -157,6 +158,24 @@ def _of_amazon(kind: str) -> bytes:
     event = {"notificationType": "Bounce", "bounce": bounce, "mail": {"headers": headers}}
     text = json.dumps(event) + "\n--\nIf you wish to stop receiving notifications, visit the link below.\n"
     return words(text, sender="AWS Notifications <no-reply@sns.example>", subject="AWS Notification Message")
+
+
+def test_a_report_without_what_the_standard_wants_is_read_by_its_words() -> None:
+    lacking = dsn(status="5.0.0", diagnostic="smtp; 550 no such user").replace(b"Action: failed\r\n", b"")
+    late = lacking.replace(b"This is the mail system", b"This is only a warning of the mail system")
+    unmade = b"From: x@mx.example\r\nContent-Type: multipart/report; report-type=delivery-status\r\n\r\n550 no such user\r\n"
+
+    for raw, verdict in ((lacking, Verdict.SUPPRESS_NOW), (late, None), (unmade, Verdict.SUPPRESS_NOW)):
+        report = read_report(raw)
+        assert report.kind is ReportKind.DELIVERY
+        assert (report.failure.rule.verdict if report.failure else None) is verdict
+
+
+def test_operators_read_first_what_the_receiver_replied() -> None:
+    failure = read_report(words(OF_UNKNOWN_USERS["qmail"])).failure
+
+    assert failure is not None
+    assert failure.diagnostic.startswith("550 5.1.1 <ann@example.org>: User unknown")
 
 
 def test_a_notification_of_amazon_that_comes_by_mail_is_read() -> None:
