@@ -35,7 +35,8 @@ def read_feedback(mail: Message, parts: list[Message]) -> Feedback | None:
         return Feedback(OPT_OUT)
     heads = list(islice(enclosed_heads(parts), 2))
     says_so = _MICROSOFT.match(subject_of(mail)) or any(name in head for head in heads for name in _MARKS)
-    return Feedback(ABUSE, _original(parts)) if heads and says_so else None
+    is_other = mail.get_content_type() == "multipart/report"  # about a mail that may have been marked before
+    return Feedback(ABUSE, _original(parts)) if heads and says_so and not is_other else None
 
 
 def read_junk(mail: Message, parts: list[Message]) -> Feedback | None:

@@ -183,9 +183,8 @@ def _wish_to_leave(envelope: Envelope, head: Message, path: ReturnPath) -> Retur
     program wrote to leave: bounces, and answers of machines. A mail program that leaves for its user may mark
     that as automatic: it is known by its header, or by the subject that our mail asks for."""
     if not wants_out(head):
-        if _is_from_nobody(envelope, head) or is_from_mail_system(head):
-            return None
-        if _is_automatic(head) and subject_of(head).lower() != LEAVE:
+        is_machine = is_from_mail_system(head) or _is_automatic(head)
+        if _is_from_nobody(envelope, head) or (is_machine and subject_of(head).lower() != LEAVE):
             return None
     return Return(
         ReturnKind.UNSUBSCRIBE, _key_to_leave(envelope, path.id), _BY_MAIL, subscription_id=path.id

@@ -32,7 +32,7 @@ def read_words(mail: Message, parts: list[Message]) -> Words | None:
     """What a mail says that reports a failure; None where it reports none. Only a mail system is believed, by
     its name or the mail's subject or type: people write of addresses, too."""
     subject, text = subject_of(mail), own_text(parts)
-    if (of_amazon := _of_amazon(text)) is not None:
+    if (of_amazon := _of_amazon(parts)) is not None:
         return of_amazon
     by_name = is_from_mail_system(mail) or not field(mail, "from") or _SUBJECT.search(subject)
     from_nobody = _NOBODY.search(field(mail, "return-path")) and _OPENING.search(text[:_OPENS_BY])
@@ -50,9 +50,10 @@ def is_by_standard(mail: Message) -> bool:
     return str(mail.get_param("report-type", "")).lower() == "delivery-status"
 
 
-def _of_amazon(text: str) -> Words | None:
+def _of_amazon(parts: list[Message]) -> Words | None:
     """A notification of Amazon SES that its topic sends by mail: the JSON that is taken by HTTP, and a text
     below it."""
+    text = text_of(parts[0]).lstrip() if parts[0].get_content_type() == "text/plain" else ""
     if not (text.startswith("{") and "notificationType" in text):
         return None
     try:

@@ -300,7 +300,10 @@ NO_WISHES = {
     "an older one": (auto_reply(X_Autoreply="yes"), "ann@example.org"),
     "a bulk one": (auto_reply(Precedence="bulk"), "ann@example.org"),
     "by its subject": (auto_reply(Subject="Automatic reply: unsubscribe"), "ann@example.org"),
-    "from a mail system, by a name alone": (wish(From="Postmaster <x@x.example>"), "x@x.example"),
+    "from a mail system, by a name alone": (
+        wish(From="Postmaster <x@x.example>", Subject="Undelivered"),
+        "x@x.example",
+    ),
     "from nobody": (wish(), ""),
     "from a mail system": (wish(From="MAILER-DAEMON@x.example"), "<>"),
     "from a mail system, as Postfix writes it": (wish(), "MAILER-DAEMON"),
@@ -338,6 +341,7 @@ def test_out_of_office_is_no_bounce(on_sqlite: Service) -> None:
         pytest.param(wish(Auto_Submitted="auto-generated"), id="our subject"),
         pytest.param(wish(Subject="Unsubscribe", Auto_Submitted="auto-replied", Precedence="bulk"), id="marked twice"),
         pytest.param(wish(X_Auto_Response_Suppress="All"), id="from Exchange"),
+        pytest.param(wish(From="postmaster@shop.example"), id="of whoever is the postmaster"),
     ],
 )  # fmt: skip
 def test_a_mail_program_that_leaves_for_its_user_is_obeyed_though_it_calls_that_automatic(

@@ -154,7 +154,7 @@ def _of_amazon(kind: str) -> bytes:
             }
         ],
     }
-    headers = [{"name": "DKIM-Signature", "value": "spam"}]
+    headers = [{"name": f"X-Header-{number}", "value": "spam " * 20} for number in range(100)]
     event = {"notificationType": "Bounce", "bounce": bounce, "mail": {"headers": headers}}
     text = json.dumps(event) + "\n--\nIf you wish to stop receiving notifications, visit the link below.\n"
     return words(text, sender="AWS Notifications <no-reply@sns.example>", subject="AWS Notification Message")
