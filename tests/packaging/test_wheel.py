@@ -34,6 +34,7 @@ def test_templates_migrations_styles_and_catalogs_are_in_it_and_the_rest_is_not(
             if "__pycache__" not in path.parts:
                 assert f"newsletter/{folder}/{path.relative_to(ROOT / folder)}" in names
     assert "newsletter/static/site.css" in names
+    assert "newsletter/domain/bounce_texts.toml" in names
     for language in LANGUAGES.keys() - {"en"}:
         assert f"newsletter/translations/{language}/LC_MESSAGES/messages.po" in names
     assert not [name for name in names if name.startswith(("tests/", "bench/", "app.py", "docs/"))]
