@@ -20,6 +20,7 @@ class Verdict(Enum):
 
 _FIRST_DELAYS = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15), timedelta(hours=1))
 _LATER_DELAY = timedelta(hours=3)
+LONGEST_DELAY = _LATER_DELAY * 1.2  # with the jitter of `delay_before`
 GIVE_UP_AFTER = timedelta(days=3)
 _RELAY_DELAYS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)  # seconds
 

@@ -28,7 +28,7 @@ class Surges:
         """Say what has changed. Each web process says it once."""
         with self._lock:
             before = self._level
-            if level < before and self._seen is not None and now - self._seen < _HOLD:
+            if level < before and self._seen is not None and abs(now - self._seen) < _HOLD:
                 return
             self._level, self._seen = level, now
         if level > before:

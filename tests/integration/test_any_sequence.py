@@ -16,7 +16,7 @@ from newsletter.domain.addresses import parse_address
 from newsletter.domain.lifecycle import State
 from newsletter.domain.resending import BUDGETS, COOL_DOWN
 from newsletter.extensions import db
-from newsletter.models import ConsentEvent, OutboxMessage, Subscriber, Subscription
+from newsletter.models import ConsentEvent, LedgerHead, LedgerPage, OutboxMessage, Subscriber, Subscription
 from newsletter.models.outbox import Lane, Status
 from newsletter.services import deliver
 from newsletter.services.confirm import Answer, Press, confirm
@@ -26,6 +26,7 @@ from newsletter.services.renew import renew
 from newsletter.services.sign_ups import SignUp
 from newsletter.services.subscribe import subscribe
 from newsletter.services.unsubscribe import Leave, unsubscribe
+from tests.support.evidence import faults
 from tests.support.service import Service
 
 _PEOPLE = ("ann@example.org", "Bob@example.org")
@@ -43,7 +44,13 @@ class Anything(RuleBasedStateMachine):
         self.sent: dict[str, list[datetime]] = {person: [] for person in _PEOPLE}
         self.pressed: dict[str, list[datetime]] = {person: [] for person in _PEOPLE}
         self.links: list[tuple[object, int]] = []
-        self._do(lambda session: [session.execute(delete(t)) for t in (Subscriber, Subscription)])
+        everything = (LedgerPage, LedgerHead, ConsentEvent, Subscriber, Subscription)
+        self._do(lambda session: [session.execute(delete(table)) for table in everything])
+
+    def teardown(self) -> None:
+        """Whatever happened, the ledger finds nothing wrong with it."""
+        self.service.work()
+        assert faults(self.service, "daily") == []
 
     def _do(self, work: Callable[..., object]) -> object:
         with self.service.app.app_context(), write_transaction(db.session()):

@@ -154,6 +154,7 @@ def _is_mine(password: str) -> bool:
 
 
 def _is_fresh() -> bool:
-    """Whether they told their password just now, by logging in: who finds an open console has not."""
+    """Whether they told their password just now, by logging in: who finds an open console has not, nor
+    does a clock that was set back make it just now."""
     found = logged_in()
-    return found is not None and datetime.now(UTC) - found.created_at < _FRESH
+    return found is not None and abs(datetime.now(UTC) - found.created_at) < _FRESH

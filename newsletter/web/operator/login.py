@@ -179,7 +179,7 @@ def _half_way() -> OperatorView | None:
     if not isinstance(half, list) or len(half) != 3:
         return None
     identifier, since, generation = half
-    if datetime.now(UTC).timestamp() - since > _HALF_WAY:
+    if abs(datetime.now(UTC).timestamp() - since) > _HALF_WAY:
         return None
     found = operators.find(db.session(), UUID(identifier))
     is_same = found is not None and found.disabled_at is None and found.generation == generation
