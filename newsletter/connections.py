@@ -13,10 +13,10 @@ from http import HTTPStatus
 from typing import Any
 
 import httptools
-import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from newsletter.file_limit import file_limit
+from newsletter.logs import Seldom
 
 HEAD_SECONDS = 10.0  # for a request's head to arrive, and for the next one on the connection
 GRACE_SECONDS = 20.0  # in which a body, or a reader, need make no progress
@@ -28,9 +28,8 @@ _SWEEP_EVERY = 0.5  # seconds
 # Of one process. Each holds a file, and at most 64 KiB of what it sent and of what it shall read.
 _MOST_CONNECTIONS = 4096
 _OWN_FILES = 160  # left for the database, uploads, libraries
-_SAY_AGAIN = 60.0  # seconds
 
-log = structlog.get_logger()
+_full = Seldom("too_many_connections")
 
 
 def most_connections() -> int:
@@ -47,7 +46,6 @@ class Connection(HttpToolsProtocol):
     """One connection, and how long its client has been waited for."""
 
     most = _MOST_CONNECTIONS
-    _said_full = float("-inf")
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
@@ -65,7 +63,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         if len(self.connections) > self.most:
-            self._say_full()
+            _full.warn(most=self.most)
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, ("Retry-After: 10",))
 
     def data_received(self, data: bytes) -> None:
@@ -201,12 +199,6 @@ class Connection(HttpToolsProtocol):
         ]
         self.transport.write("\r\n".join([*lines, "", words]).encode("ascii"))
         self.transport.close()
-
-    def _say_full(self) -> None:
-        now = time.monotonic()
-        if now - Connection._said_full > _SAY_AGAIN:
-            log.warning("too_many_connections", most=self.most)
-        Connection._said_full = now
 
 
 async def sweep_for_ever(connections: Iterable[Any]) -> None:

@@ -23,6 +23,7 @@ from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent,
 # Requests that a process answers at a time. A thread is started when all others are busy, so the number costs
 # nothing where it is not needed. It is many times what the processor can do: threads wait for the database.
 _THREADS = 256
+_UPLOADS = 64  # more of them, for uploads alone: slow ones may hold up others of their kind, and nobody else
 _FORM = 64 * 1024  # bytes of a body that wait in memory for their end: a form's, or an object of JSON
 _AT_ONCE = 1024 * 1024  # bytes of an answer that is sent whole
 _PIECE = 64 * 1024  # bytes of a longer one that are sent at a time
@@ -40,13 +41,16 @@ class Gateway:
     def __init__(self, application: WSGIApplication) -> None:
         self._application = application
         self._threads = ThreadPoolExecutor(_THREADS, "request")
+        self._uploads = ThreadPoolExecutor(_UPLOADS, "upload")
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         assert scope["type"] == "http"
         environ = _environ(scope)
         exchange = _Exchange(self._application, environ, receive, send)
         length = int(environ.get("CONTENT_LENGTH") or 0)
+        threads = self._threads
         if length > _FORM:
+            threads = self._uploads
             environ["wsgi.input"] = io.BufferedReader(_Upload(exchange), _PIECE)
         else:
             body = await _read(receive, length)
@@ -54,7 +58,7 @@ class Gateway:
                 return
             environ["wsgi.input"] = io.BytesIO(body)
         try:
-            answer = await exchange.loop.run_in_executor(self._threads, exchange.run)
+            answer = await exchange.loop.run_in_executor(threads, exchange.run)
         except ClientGone:
             return
         if answer is not None:

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import re
 import sys
+import time
 from typing import Any
 
 import structlog
@@ -81,6 +82,22 @@ def _steps() -> list[Any]:
         structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
         _redact,
     ]
+
+
+class Seldom:
+    """Warns of something when it begins, not of each time that it happens."""
+
+    _PAUSE = 60.0  # seconds without it, after which it begins anew
+
+    def __init__(self, event: str) -> None:
+        self._event = event
+        self._last = float("-inf")
+
+    def warn(self, **values: Any) -> None:
+        """It happens."""
+        last, self._last = self._last, time.monotonic()
+        if self._last - last > self._PAUSE:
+            structlog.get_logger().warning(self._event, **values)
 
 
 def json_formatter() -> logging.Formatter:

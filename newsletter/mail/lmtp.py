@@ -20,6 +20,7 @@ from aiosmtpd.lmtp import LMTP
 from sqlalchemy.exc import SQLAlchemyError
 
 from newsletter.database import DatabaseNotReady, first_line
+from newsletter.logs import Seldom
 from newsletter.mail.bounded import LARGEST
 from newsletter.mail.inbound import Envelope, Inbound
 
@@ -27,8 +28,13 @@ _LONGEST_LINE = 256 * 1024  # octets: bounces quote whatever they were sent
 _TRY_AGAIN = 2.0  # seconds between tries to get the port
 _POLL = 0.2
 _TIMEOUT = 300.0  # seconds that a command, with its mail, may take (RFC 5321 §4.5.3.2)
+# A mail system uses a few connections. Each holds a file, which sending and the database need too, and as
+# much memory as a mail is large.
+_MOST_CONNECTIONS = 50
+_MOST_COMMANDS = 1000  # of a kind on one connection: who says NOOP for ever has an end
 
 log = structlog.get_logger()
+_full = Seldom("too_many_inbound_connections")
 
 
 @contextmanager
@@ -52,6 +58,7 @@ class Listener:
         self._host = host
         self._port = port
         self._stop = stop
+        self._connections: set[_Lmtp] = set()
 
     def run(self) -> None:
         """Get the port as soon as it is free, and serve it."""
@@ -89,17 +96,39 @@ class Listener:
 
     def _protocol(self) -> LMTP:
         return _Lmtp(
+            self._connections,
             self._handler,
             data_size_limit=LARGEST,
             enable_SMTPUTF8=True,
             ident="newsletter",
             hostname="newsletter",
             timeout=_TIMEOUT,
+            command_call_limit=_MOST_COMMANDS,
         )
 
 
 class _Lmtp(LMTP):
+    """One connection among others; one too many is told to come back."""
+
     line_length_limit = _LONGEST_LINE
+
+    def __init__(self, connections: set[_Lmtp], handler: _Handler, **settings: Any) -> None:
+        super().__init__(handler, **settings)
+        self._connections = connections
+
+    def connection_made(self, transport: Any) -> None:
+        if len(self._connections) < _MOST_CONNECTIONS:
+            self._connections.add(self)
+            super().connection_made(transport)
+        else:
+            _full.warn(most=_MOST_CONNECTIONS)
+            transport.write(b"421 4.3.2 too many connections, try again later\r\n")
+            transport.close()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self in self._connections:
+            self._connections.remove(self)
+            super().connection_lost(error)
 
 
 class _Handler:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import smtplib
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -73,6 +74,29 @@ def test_lmtp_takes_what_comes_back_and_refuses_what_it_cannot(service: Service,
             assert client.data(dsn()) == (250, b"2.0.0 suppressed")
 
     assert service.states() == {"ann@example.org": "bounced", "bob@example.org": "bounced"}
+
+
+def test_connections_that_nobody_uses_leave_files_to_the_worker_and_later_ones_come_back(
+    make_service: Callable[..., Service],
+) -> None:
+    service = make_service("sqlite", NEWSLETTER_INBOUND_LISTEN=f"127.0.0.1:{free_port()}", **WITH_DOMAIN)
+    place = ("127.0.0.1", _port(service))
+    with service.process("worker", files=120):
+        eventually(lambda: answers_on(place[1]))
+        with contextlib.ExitStack() as idle:
+            said = []
+            for _ in range(150):
+                connection = idle.enter_context(socket.create_connection(place, timeout=60))
+                said.append(connection.recv(4))
+            service.sign_up("ann@example.org")
+            eventually(lambda: len(service.sink.to("ann@example.org")) == 1)
+        with _speaking(service) as client:
+            client.mail("")
+            client.rcpt(service.sink.to("ann@example.org")[0].sender)
+            assert client.data(dsn()) == (250, b"2.0.0 suppressed")
+
+    assert said.count(b"220 ") >= 49  # the first look at the port may have been one
+    assert set(said) == {b"220 ", b"421 "}
 
 
 def test_of_two_workers_one_listens_and_the_other_takes_over(service: Service) -> None:

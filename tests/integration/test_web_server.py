@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from typing import Any
 from wsgiref.types import StartResponse
 
 import pytest
 
-from newsletter import connections
+from newsletter import connections, gateway
 from newsletter.connections import Connection
 from tests.support.service import eventually
 from tests.support.web import Web, rest, serving
@@ -134,6 +135,23 @@ def test_a14_a_body_that_comes_a_byte_at_a_time_has_an_end_and_one_at_the_least_
 
     assert _status(answer) == 408
     assert _said(whole)["size"] == 200_000
+
+
+def test_a14_slow_uploads_hold_up_uploads_alone(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway, "_UPLOADS", 2)
+    with serving(app) as web, ExitStack() as stack:
+        uploads = [stack.enter_context(web.connect()) for _ in range(4)]
+        for upload in uploads:
+            upload.sendall(_post(100_000).encode() + b"a" * 90_000)
+        eventually(lambda: web.connections == 4)
+
+        others = [_status(web.ask(f"GET / HTTP/1.1\r\n{HOST}{CLOSE}\r\n")) for _ in range(5)]
+        for upload in uploads:
+            upload.sendall(b"a" * 10_000)
+        sizes = [_said(upload.recv(65536))["size"] for upload in uploads]
+
+    assert others == [200] * 5
+    assert sizes == [100_000] * 4
 
 
 def test_what_nobody_reads_is_given_up_and_its_making_ends(

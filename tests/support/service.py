@@ -211,10 +211,16 @@ class Service:
         )
 
     @contextmanager
-    def process(self, *arguments: str, **environ: str) -> Iterator[subprocess.Popen[bytes]]:
-        """`newsletter …` as a process that is ended when the block ends."""
+    def process(
+        self, *arguments: str, files: int | None = None, **environ: str
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """`newsletter …` as a process that is ended when the block ends, and may open so many `files`."""
+        limited = (
+            f"import resource, runpy; resource.setrlimit(resource.RLIMIT_NOFILE, ({files}, {files})); "
+            "runpy.run_module('newsletter', run_name='__main__')"
+        )
         process = subprocess.Popen(
-            [sys.executable, "-m", "newsletter", *arguments],
+            [sys.executable, *(["-m", "newsletter"] if files is None else ["-c", limited]), *arguments],
             env=process_environment(self.environ | environ),
             stderr=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
