@@ -242,7 +242,7 @@ class Service:
         port = free_port()
         url = f"http://127.0.0.1:{port}"
         environ = {"NEWSLETTER_BASE_URL": url, **environ}
-        with self.process("serve", "--port", str(port), *options, **environ) as process:
+        with self.process("serve", "--port", str(port), *options, files=None, **environ) as process:
             eventually(lambda: process.poll() is None and answers(f"{url}/readyz"))
             yield url
 
