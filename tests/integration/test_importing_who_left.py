@@ -82,6 +82,24 @@ def test_of_several_columns_each_counts_and_the_one_that_leaves_most(service: Se
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("filename", "data", "warned"),
+    [
+        ("unsubscribed_members_export.csv", "email,town\nann@example.org,Basel\n", True),
+        ("nonsubscribed_audience.csv", "email\nann@example.org\n", True),
+        ("Abmeldungen 2026.csv", "email\nann@example.org\n", True),
+        ("bounces.csv", "email,status\nann@example.org,bounced\n", False),
+        ("subscribers.csv", "email\nann@example.org\n", False),
+    ],
+)
+def test_a_file_that_is_called_by_those_who_left_is_warned_of_where_nothing_in_it_says_so(
+    on_sqlite: Service, filename: str, data: str, warned: bool
+) -> None:
+    seen = looked_at(on_sqlite, uploaded(on_sqlite, data, filename))
+
+    assert any(filename in note for note in seen.notes) is warned
+
+
 def test_a_state_does_not_outvote_what_else_says_that_somebody_left(on_sqlite: Service) -> None:
     data = rows(
         ("email", "status", "subscribed", "confirmed_at", "unsubscribed_at"),

@@ -58,7 +58,7 @@ MEANINGS = (
     Meaning(
         Tells.FILLED,
         State.UNSUBSCRIBED,
-        "unsub|unabonn|optout|optedout|optingout|optsout|blacklist|blocklist|listenoire|listanegra|"
+        "unsub|nonsubscri|unabonn|optout|optedout|optingout|optsout|blacklist|blocklist|listenoire|listanegra|"
         "denylist|suppress|donotmail|donotemail|donotcontact|donotbulk|donotsend|donotprocess|dontmail|"
         "dontsend|abgemeld|abmeld|ausgetragen|austragen|austritt|gekundigt|gekuendigt|kundigung|"
         "kuendigung|abbestell|sperrliste|desinscri|desabon|desuscri|dessubscri|descadastr|desiscri|"

@@ -130,7 +130,7 @@ def look(
 ) -> Look:
     """How the file is written; what is given is not guessed. Raises `ImportFault`."""
     row = session.execute(
-        select(_IMPORTS.c.size, _IMPORTS.c.report).where(_IMPORTS.c.id == import_id)
+        select(_IMPORTS.c.size, _IMPORTS.c.report, _IMPORTS.c.filename).where(_IMPORTS.c.id == import_id)
     ).first()
     head = next(stored(session, import_id), None)
     if row is None or head is None:
@@ -156,7 +156,11 @@ def look(
         seen.form, seen.encoding, seen.delimiter, seen.header, seen.columns, seen.samples, suggested.preset,
         {column: field for column, field in suggested.mapping.items() if column not in asked},
         tuple(asked.values()), suggested.known, suggested.safe,
-        (*seen.notes, *(f"The column {one} may say who left: say what it means." for one in asked.values())),
+        (
+            *seen.notes,
+            *(f"The column {one} may say who left: say what it means." for one in asked.values()),
+            *mapping.notes_on_name(row.filename, suggested),
+        ),
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from newsletter.services.importing.column_names import fold, glue, tells_alone
+from newsletter.services.importing.column_names import Tells, fold, glue, meaning_of, tells_alone
 from newsletter.services.importing.judging import Question, is_date, judge
 from newsletter.services.importing.moments import parse_moment
 from newsletter.services.importing.options import ATTRIBUTE, OURS, Field
@@ -238,3 +238,13 @@ def passed_over(
         if said.get(column) != seen.get(column, "")
         and (column in asked or tells_who_left(column) or seen.get(column) in (*_LEAVING, Field.LEFT))
     ]
+
+
+def notes_on_name(filename: str, suggested: Suggested) -> list[str]:
+    """What the operator should know where a file is called by those who left, and nothing in it says so."""
+    meaning = meaning_of(filename.rpartition(".")[0])
+    telling = {*_LEAVING, Field.LEFT} & set(suggested.mapping.values())
+    if meaning is None or meaning.tells is not Tells.FILLED or telling or suggested.questions:
+        return []
+    said = f"The file is called {filename!r}, and none of its columns says who left"
+    return [f"{said}: give it one that does, such as a status, if these people did."]

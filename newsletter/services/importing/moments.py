@@ -14,7 +14,7 @@ _AHEAD = timedelta(days=1)  # that a clock elsewhere may be
 def parse_moment(text: str) -> datetime | None:
     """A moment; one without a time zone is taken as UTC, a plain number as seconds since 1970, or
     milliseconds. None where it is none, or none that a subscriber can have had."""
-    if _SINCE_1970.fullmatch(text):
+    if text[:9].isdecimal() and _SINCE_1970.fullmatch(text):
         seconds = float(text) / (1000 if len(text.partition(".")[0]) > _SECONDS else 1)
         moment = datetime.fromtimestamp(seconds, UTC)
         return moment if moment >= EARLIEST else None

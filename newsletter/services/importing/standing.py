@@ -35,7 +35,6 @@ class Standing:
         ]
         stated = next((column for column, field in options.mapping.items() if field == Field.STATE), "")
         self._read_state = lru_cache(1024)(reading(stated, options.values.get(stated)))
-        self.has_columns = bool(self._left)
 
     def state(self, said: str) -> State | None:
         """What the column of states says. Raises `Refused`."""

@@ -112,10 +112,9 @@ class Check:
         self._named = tuple(places.get(field) for field in (Field.NAME, Field.FIRST_NAME, Field.LAST_NAME))
         self._standing = Standing(options, columns)
         self._is_ours = Field.ID in places
-        self._has_state = self._standing.has_columns or any(
-            field in places
-            for field in (Field.STATE, Field.SUBSCRIBED, Field.UNSUBSCRIBED_AT, Field.BOUNCED_AT)
-        )
+        others = {Field.LEFT, Field.SUBSCRIBED, Field.UNSUBSCRIBED_AT, Field.BOUNCED_AT}
+        self._by_state_alone = brought.isdisjoint(others)
+        self._has_state = Field.STATE in brought or not self._by_state_alone
 
     def check(self, row: Row) -> tuple[Checked, tuple[str, ...], Past | None] | Bad:
         """The row to stage, its digests under older keys, and its history where it brings one."""
@@ -239,7 +238,7 @@ class Check:
     ) -> State | None:
         """The state that the row names, in one way or another."""
         said = self._standing.state(self._text(cells, Field.STATE).strip())
-        if said is not None and self._is_ours:
+        if self._by_state_alone or (said is not None and self._is_ours):
             return said  # an export of this service keeps the dates of what was before
         found = self._standing.left(cells) + ([said] if said is not None else [])
         if self._moment(cells, Field.BOUNCED_AT):
