@@ -16,11 +16,12 @@ from click.testing import Result
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from newsletter.extensions import db
 from newsletter.paths import MIGRATIONS
 from newsletter.services import subscribers
 from newsletter.services.access import COMMAND_LINE
 from newsletter.services.exports import Format
-from newsletter.services.ledger import Fault
+from newsletter.services.ledger import Fault, histories, verifying
 from tests.support.acting import writing
 from tests.support.evidence import chain, checked, erase, faults, list_id, named, new_list, sign_ups, tamper
 from tests.support.exporting import exported
@@ -524,3 +525,15 @@ def test_d2_the_ledger_of_keys_that_are_retired_verifies_and_that_of_lost_keys_d
 
     assert faults(later, slug) == []
     assert named(lost, slug)[0] == seq - 1
+
+
+def test_verifying_walks_a_list_once_and_looks_up_the_rest_by_subscription(on_sqlite: Service) -> None:
+    """What is asked for each stretch of a million events must not walk all of them again."""
+    for query in (histories._HISTORIES, verifying._FORGOTTEN):
+        with on_sqlite.app.app_context(), db.engine.connect() as connection:
+            prepared = query._prepare(connection.dialect)
+            plan = connection.exec_driver_sql(
+                f"EXPLAIN QUERY PLAN {prepared.sql}", tuple("[]" for _ in prepared.names)
+            ).all()
+        told = [row.detail for row in plan if "consent_events" in row.detail]
+        assert ["ix_consent_events_subscription_id" in line for line in told] == [True], told

@@ -35,9 +35,15 @@ _PAGES = ("/", "/lists/daily", "/lists/daily/form", "/embed/daily", "/unsubscrib
 # version alone. What depends on settings belongs to the application, in `app.extensions`.
 _CACHED = {
     "counted/series.py:_made",  # counts are those of the process
+    "domain/bounce_texts.py:_table",
     "domain/typos.py:_meant",
     "mail/compose.py:_templates",
     "services/evidence.py:_change",
+    "services/importing/column_names.py:_beginning",
+    "services/importing/column_names.py:_within",
+    "services/importing/column_names.py:meaning_of",
+    "services/importing/state_words.py:word_of",
+    "services/importing/watching.py:_sure_words",
     "services/subscribers/searching.py:_ending",
     "services/subscribers/searching.py:_looking",
     "translations/__init__.py:_compiled",

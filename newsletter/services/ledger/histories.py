@@ -45,8 +45,9 @@ def states(session: Session, list_id: UUID) -> Iterator[Fault]:
     for rows in found.partitions():
         histories: defaultdict[str, list[Any]] = defaultdict(list)
         ids = [UUID(row.id) for row in rows if _is_id(row.id)]
-        for event in reader.rows(_HISTORIES, list=list_id, ids=ids):
-            histories[event.subscription].append(event)
+        for event in reader.rows(_HISTORIES, ids=ids):
+            if event.list == list_id.hex:
+                histories[event.subscription].append(event)
         for row in rows:
             yield from _history(row, sorted(histories[row.id], key=lambda event: event.id))
 
@@ -116,16 +117,18 @@ _IS_FORGET = EVENTS.c.kind == Event.FORGET.value
 _SUBSCRIBED = select(told(_SUBSCRIPTIONS.c.id).label("id"), _SUBSCRIPTIONS.c.state).where(
     _SUBSCRIPTIONS.c.list_id == bindparam("list", type_=_SUBSCRIPTIONS.c.list_id.type)
 )
-# All, and not the newest alone: without statistics, PostgreSQL looks for that by walking all events.
+# All, and not the newest alone: without statistics, PostgreSQL looks for that by walking all events. So does
+# SQLite where the list is asked for, too.
 _HISTORIES = Query(
     select(
+        told(EVENTS.c.list_id).label("list"),
         told(EVENTS.c.subscription_id).label("subscription"),
         EVENTS.c.id,
         EVENTS.c.seq,
         EVENTS.c.kind,
         EVENTS.c.before,
         EVENTS.c.after,
-    ).where(EVENTS.c.list_id == bindparam("list"), among(EVENTS.c.subscription_id, "ids"))
+    ).where(among(EVENTS.c.subscription_id, "ids"))
 )
 _IS_HERE = _SUBSCRIPTIONS.c.id.is_not(None)
 _EVENTS_AND_SUBSCRIPTIONS = EVENTS.outerjoin(

@@ -20,7 +20,7 @@ from newsletter.domain.ledger import SALT_BYTES, START, Chain, Head, Line, Page,
 from newsletter.domain.lifecycle import Event
 from newsletter.models import Journal, LedgerPage, Subscription, Wording
 from newsletter.queries import Query, among
-from newsletter.services.ledger.content import CONTENT, EVENTS
+from newsletter.services.ledger.content import CONTENT, EVENTS, told
 from newsletter.services.ledger.faults import Checked, Fault
 from newsletter.services.ledger.histories import lost, states, unplaced
 from newsletter.services.ledger.keeping import chain_of, heads, is_sealed
@@ -129,16 +129,17 @@ class _Check:
         whose = {UUID(bytes=line.subscription) for line in gone}
         forgotten = {
             row.subscription_id.bytes: row
-            for row in _FORGOTTEN.rows(self._session, list=self._list_id, ids=list(whose), last=_LAST)
+            for row in _FORGOTTEN.rows(self._session, ids=list(whose), last=_LAST)
+            if row.list == self._list_id.hex
         }
-        told = [
+        named = [
             (line.seq, forgotten[line.subscription].remains)
             for line in gone
             if line.subscription in forgotten
             and isinstance(forgotten[line.subscription].seq, int)
             and line.seq < forgotten[line.subscription].seq
         ]
-        return {seq for seq, remains in told if not remains}, {seq for seq, remains in told if remains}
+        return {seq for seq, remains in named if not remains}, {seq for seq, remains in named if remains}
 
     def _against_kept(self, begins: int) -> list[Fault]:
         kept = self._kept
@@ -291,9 +292,10 @@ _EVENTS = Query(
     .limit(bindparam("most", type_=Integer))
 )
 # One that has no number yet was made after all that have one. What `remains` of the subscription beside it:
-# erasing leaves nothing.
+# erasing leaves nothing. Not by list: SQLite would walk all events of it, at each page.
 _FORGOTTEN = Query(
     select(
+        told(EVENTS.c.list_id).label("list"),
         EVENTS.c.subscription_id,
         func.max(case((_IS_FORGET, func.coalesce(EVENTS.c.seq, bindparam("last", type_=BigInteger))))).label(
             "seq"
@@ -301,8 +303,8 @@ _FORGOTTEN = Query(
         (func.count() - 1 + func.count(_SUBSCRIPTIONS.c.id)).label("remains"),
     )
     .outerjoin(_SUBSCRIPTIONS, _SUBSCRIPTIONS.c.id == EVENTS.c.subscription_id)
-    .where(EVENTS.c.list_id == bindparam("list"), among(EVENTS.c.subscription_id, "ids"))
-    .group_by(EVENTS.c.subscription_id)
+    .where(among(EVENTS.c.subscription_id, "ids"))
+    .group_by(EVENTS.c.list_id, EVENTS.c.subscription_id)
     .having(func.max(case((_IS_FORGET, 1))) == 1)
 )
 _WORDS = Query(select(_WORDINGS.c.digest, _WORDINGS.c.text).where(among(_WORDINGS.c.digest, "digests")))
