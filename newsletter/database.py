@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
@@ -41,6 +42,7 @@ from newsletter.paths import MIGRATIONS
 from newsletter.settings import Settings
 
 _BEGIN = "newsletter_begin"
+_PATIENCE_WITH_READERS = 5.0  # seconds
 # By the file: two databases in one process have nothing to wait for.
 _process_locks: dict[str, threading.Lock] = {}
 
@@ -250,11 +252,19 @@ def prepare_file(settings: Settings) -> None:
             pass
 
 
-def drop_old_pages(engine: Engine) -> None:
+def empty_log(engine: Engine) -> None:
+    """Wait a moment for SQLite's log of writes to be empty: where somebody reads all the time it grows on."""
+    end = time.monotonic() + _PATIENCE_WITH_READERS
+    while not drop_old_pages(engine) and time.monotonic() < end:
+        time.sleep(0.05)
+
+
+def drop_old_pages(engine: Engine) -> bool:
     """Let no page stay that was replaced: SQLite keeps them beside the database, in its log of writes. Where
-    somebody reads at this moment, they stay until the next time. PostgreSQL sees to that itself (VACUUM)."""
+    somebody reads at this moment, they stay until the next time. PostgreSQL sees to that itself (VACUUM).
+    Returns whether none is left."""
     if engine.dialect.name != "sqlite":
-        return
+        return True
     with engine.connect() as connection:
         raw = connection.connection.driver_connection
         assert raw is not None
@@ -263,9 +273,11 @@ def drop_old_pages(engine: Engine) -> None:
         raw.execute("PRAGMA busy_timeout=0")
         try:
             with suppress(connection.dialect.loaded_dbapi.OperationalError):
-                raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                (busy, _, _) = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                return not busy
         finally:
             raw.execute(f"PRAGMA busy_timeout={int(patience)}")
+    return False
 
 
 def table_of(model: type[Base]) -> Table:

@@ -3,21 +3,20 @@ needs none; what it stores, and how, is the same."""
 
 from __future__ import annotations
 
-import csv
 import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from uuid import UUID
 
 import click
 from flask.cli import with_appcontext
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from newsletter.cli.common import CommandError, check_database, find_list, progress
-from newsletter.database import write_transaction
+from newsletter.database import database_now, write_transaction
 from newsletter.extensions import db
 from newsletter.models import ImportState
 from newsletter.parts import parts
@@ -27,21 +26,23 @@ from newsletter.services.importing import (
     ImportView,
     Look,
     Options,
-    Refusal,
+    Spooled,
     cancel_import,
     check_import,
     create_import,
     find_import,
     look,
     refusals,
+    refused_file,
     spooled,
     start_import,
+    store_rest,
 )
 from newsletter.services.importing.files import CHUNK
-from newsletter.services.importing.imports import ENDED
+from newsletter.services.importing.imports import ENDED, CannotCancel
 from newsletter.services.importing.judging import Undecided
 from newsletter.services.importing.options import DELIMITERS, ENCODINGS, Field
-from newsletter.services.importing.running import Claimed, cancelled
+from newsletter.services.importing.running import Claimed, cancelled, extend, release
 from newsletter.work.imports import carry_out, claim_own
 
 _SHOWN = 20  # refused rows on a terminal
@@ -107,21 +108,23 @@ def import_command(
     now = datetime.now(UTC)
     meanings = _meanings(values)
     said = dict.fromkeys(meanings, Field.LEFT.value) | dict(map(_pair, maps))
-    with spooled(_read(file)) as stored, write_transaction(session):
-        # In one transaction, so that no worker takes it from us.
-        import_id = create_import(session, now, COMMAND_LINE, mailing_list.id, file.name, stored)
-        seen = look(
-            session, import_id, encoding=encoding, delimiter=_BY_WORD.get(delimiter or "", delimiter),
-            header=False if no_header else None,
-        )  # fmt: skip
-        options = seen.options(
-            mapping=seen.mapping | said, values=meanings, decided=tuple(said), statement=statement,
-            ask_per_hour=ask_per_hour, locale=locale, by_command=True,
-            **({} if safe is None else {"safe": safe}),
-        )  # fmt: skip
-        with _with_how_to_say_it():
-            (check_import if dry_run else start_import)(session, now, COMMAND_LINE, import_id, options)
-        claimed = claim_own(session, parts().settings, import_id)
+    with spooled(_read(file)) as stored:
+        with write_transaction(session):
+            # In one transaction, so that no worker takes it from us.
+            import_id = create_import(session, now, COMMAND_LINE, mailing_list.id, file.name, stored)
+            seen = look(
+                session, import_id, encoding=encoding, delimiter=_BY_WORD.get(delimiter or "", delimiter),
+                header=False if no_header else None,
+            )  # fmt: skip
+            options = seen.options(
+                mapping=seen.mapping | said, values=meanings, decided=tuple(said), statement=statement,
+                ask_per_hour=ask_per_hour, locale=locale, by_command=True,
+                **({} if safe is None else {"safe": safe}),
+            )  # fmt: skip
+            with _with_how_to_say_it():
+                (check_import if dry_run else start_import)(session, now, COMMAND_LINE, import_id, options)
+            claimed = claim_own(session, parts().settings, import_id)
+        _keep_rest(claimed, stored)
     _say_how(seen, options)
     with _with_how_to_say_it():
         _carry_out(claimed)
@@ -135,7 +138,7 @@ def import_command(
     if done.state is ImportState.CANCELLED:
         raise CommandError("the import was cancelled; nothing was stored")
     _report(done, dry_run=dry_run)
-    _tell_refusals(import_id, done.report["refused"], refused)
+    _tell_refusals(done, refused)
     if done.report["refused"] == done.report["rows"]:
         raise CommandError(
             "no row of the file could be read" if done.report["rows"] else "the file has no rows"
@@ -184,6 +187,21 @@ def _with_how_to_say_it() -> Iterator[None]:
         ) from undecided
 
 
+def _keep_rest(claimed: Claimed, stored: Spooled) -> None:
+    """Keep the rest of a large file, and the claim meanwhile."""
+    settings = parts().settings
+
+    def stay(session: Session) -> None:
+        extend(session, settings, database_now(session), claimed, rows_done=0)
+
+    try:
+        with _ended_by_signals():
+            store_rest(db.engine, claimed.id, stored, stay)
+    except BaseException:
+        _call_off(claimed)
+        raise
+
+
 def _carry_out(claimed: Claimed) -> None:
     try:
         with _ended_by_signals():
@@ -204,10 +222,21 @@ def _carry_out(claimed: Claimed) -> None:
 
 
 def _call_off(claimed: Claimed) -> None:
+    """Cancel the import, or leave it to a worker where a part of it is stored."""
     session, now = db.session(), datetime.now(UTC)
-    with suppress(HasEnded, SQLAlchemyError), write_transaction(session):
-        cancel_import(session, now, COMMAND_LINE, claimed.id)
-        cancelled(session, now, claimed)
+    with suppress(HasEnded, SQLAlchemyError):
+        try:
+            with write_transaction(session):
+                cancel_import(session, now, COMMAND_LINE, claimed.id)
+                cancelled(session, now, claimed)
+        except CannotCancel:
+            with write_transaction(session):
+                release(session, claimed)
+            click.echo(
+                "A part of the file is stored already. The worker stores the rest; without one, "
+                "`newsletter worker --once` does.",
+                err=True,
+            )
 
 
 @contextmanager
@@ -260,26 +289,18 @@ def _report(done: ImportView, *, dry_run: bool) -> None:
         click.echo(f"{number:,} rows with {key!r}, which was not asked for")
 
 
-def _tell_refusals(import_id: UUID, number: int, file: Path | None) -> None:
+def _tell_refusals(done: ImportView, file: Path | None) -> None:
+    number = done.report["refused"]
     if not number:
         return
     if file is None:
-        for refusal in refusals(db.session(), import_id, limit=_SHOWN):
-            click.echo(f"line {refusal.line}: {refusal.reason}: {refusal.text}", err=True)
+        for refusal in refusals(db.session(), done.id, limit=_SHOWN):
+            click.echo(f"line {refusal.line}: {refusal.why} {refusal.text}", err=True)
         if number > _SHOWN:
             click.echo(f"… and {number - _SHOWN:,} more: --refused FILE writes them down", err=True)
         return
     try:
         with file.open("w", encoding="utf-8", newline="") as stream:
-            writer = csv.writer(stream)
-            writer.writerow(("line", "text", "reason"))
-            writer.writerows((one.line, one.text, one.reason) for one in _all_refusals(import_id))
+            stream.writelines(refused_file(db.engine, done).parts)
     except OSError as error:
         raise CommandError(f"{file} cannot be written: {error.strerror}") from error
-
-
-def _all_refusals(import_id: UUID) -> Iterator[Refusal]:
-    last = 0
-    while found := refusals(db.session(), import_id, last, 1000):
-        yield from found
-        last = found[-1].line

@@ -85,7 +85,8 @@ class ImportChunk(Base):
 
 
 class ImportRefusal(Base):
-    """A row of a file that was not taken, and why."""
+    """A row of a file that was not taken, how it begins, and why. `record` is all of it: the cells of CSV as
+    a JSON array, a line of any other form as it is."""
 
     __tablename__ = "import_refusals"
 
@@ -93,3 +94,4 @@ class ImportRefusal(Base):
     line: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     text: Mapped[str] = mapped_column(String(400))
     reason: Mapped[str] = mapped_column(String(400))
+    record: Mapped[str | None] = mapped_column(Text)

@@ -55,8 +55,8 @@ def remove(session: Session, settings: Settings, now: datetime, address: str, id
     session.execute(delete(_WORDINGS).where(_names(_WORDINGS.c.text, address), ~agreed))
     session.execute(
         update(_REFUSALS)
-        .where(or_(_names(_REFUSALS.c.text, address), _names(_REFUSALS.c.reason, address)))
-        .values(text="", reason="erased")
+        .where(or_(*(_names(_REFUSALS.c[name], address) for name in ("text", "reason", "record"))))
+        .values(text="", reason="erased", record=None)
     )
 
 

@@ -1,8 +1,7 @@
 """The errand that checks and stores imports; the `import` command does the same for the one that it brought.
 
 While the file is read, nothing holds up anybody: rows are staged where only this connection sees them. Then
-one transaction stores all of them, or none. A thread beside watches: it keeps the lease, tells how far the
-work is, and interrupts it within a second where the operator cancels it or the worker must end."""
+one transaction stores all of them, or none; a large file is stored in parts on SQLite."""
 
 from __future__ import annotations
 
@@ -21,33 +20,30 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from newsletter.database import (
-    DatabaseNotReady,
     database_now,
+    empty_log,
     first_line,
     is_disconnect,
     transaction_on,
     write_transaction,
 )
 from newsletter.extensions import db
-from newsletter.services.importing import imports, running
+from newsletter.services.importing import imports, in_parts, running
+from newsletter.services.importing.in_parts import Stored
 from newsletter.services.importing.judging import Undecided
 from newsletter.services.importing.options import ImportFault
 from newsletter.services.importing.running import Claimed, LeaseLost
 from newsletter.services.importing.staging import Staging
 from newsletter.services.importing.storing import Storing
 from newsletter.settings import Settings
+from newsletter.work.import_watch import Stopped, Watch
 
-_TICK = 0.5  # seconds between looks at whether to go on
 _FORGET_EVERY = 3600.0  # seconds
 _CACHE = 64 * 1024  # KiB that SQLite may keep in memory while it stores
 # SQLSTATEs of what another try can mend: a deadlock, a conflict, a lock that was not got.
 _FLEETING = ("40", "55P03", "57")
 
 log = structlog.get_logger()
-
-
-class Stopped(Exception):
-    """The work was ended from outside."""
 
 
 class RunImports:
@@ -96,7 +92,7 @@ def carry_out(
     """Check or store a claimed import to its end, whatever that is; `tell` hears how many rows were read.
     Where `stop` is set, the import is left to another worker. Raises `Undecided` where a command must say
     first what some columns mean: nobody else can be asked."""
-    watch = _Watch(engine, settings, claimed, stop)
+    watch = Watch(engine, settings, claimed, stop)
     try:
         with watch.watching():
             _import(engine, settings, claimed, watch, tell)
@@ -122,20 +118,25 @@ def carry_out(
     except DBAPIError as error:
         if is_disconnect(error):
             raise
-        if _is_fleeting(error):
-            _end(engine, lambda session: running.release(session, claimed))
+        if watch.stored.line or _is_fleeting(error):
+            # What is stored in part is tried again until all of it is.
+            hindered = f"it is tried again: {first_line(error)}" if watch.stored.line else None
+            _end(engine, lambda session: running.release(session, claimed, hindered))
             raise
         # The same rows would fail again.
         said = f"the database refused it: {first_line(error)}"
         _end(engine, lambda session: running.fail(session, datetime.now(UTC), claimed, said))
     except Exception:
+        if watch.stored.line:
+            _end(engine, lambda session: running.release(session, claimed))
+            raise
         said = "it failed by a fault of this service; its log has more"
         _end(engine, lambda session: running.fail(session, datetime.now(UTC), claimed, said))
         raise
 
 
 def _import(
-    engine: Engine, settings: Settings, claimed: Claimed, watch: _Watch, tell: Callable[[int], None]
+    engine: Engine, settings: Settings, claimed: Claimed, watch: Watch, tell: Callable[[int], None]
 ) -> None:
     now = datetime.now(UTC)
 
@@ -152,8 +153,16 @@ def _import(
         on_postgresql = engine.dialect.name == "postgresql"
         staging = Staging(connection)
         with watch.interruptible(), _staged(connection, on_postgresql=on_postgresql) as next_step:
-            ignored = running.stage(staging, settings, now, claimed, parts, told)
+            if watch.stored.whole:
+                _end_parts(engine, staging, now, claimed, watch, next_step)
+                return
+            read = running.stage(staging, settings, now, claimed, parts, told)
             watch.go_on()
+            if not (on_postgresql or claimed.checks_only) and (
+                watch.stored.line or staging.rows > staging.part(claimed.size)
+            ):
+                _store_parts(engine, settings, staging, now, claimed, watch, next_step, read)
+                return
             next_step(writing=not claimed.checks_only)
             # On SQLite nobody else can write from here on, the watch neither.
             watch.may_write = on_postgresql or claimed.checks_only
@@ -164,12 +173,61 @@ def _import(
                 storing.survey(writing=False)
             else:
                 asked = storing.store()
-            report = storing.tell() | {"asked": asked, "ignored": ignored}
+            report = storing.tell() | {"asked": asked} | read
             watch.may_write = False
             if claimed.checks_only:
                 next_step(writing=True)
             watch.go_on()
             running.finish(session, now, claimed, report)
+
+
+def _store_parts(
+    engine: Engine,
+    settings: Settings,
+    staging: Staging,
+    now: datetime,
+    claimed: Claimed,
+    watch: Watch,
+    next_step: Callable[..., None],
+    read: dict[str, Any],
+) -> None:
+    """Store a large file on SQLite, see `in_parts`. Between two parts others write; its log is emptied."""
+    watch.may_write = False
+    terms = None
+    for line in staging.parts(watch.stored.line, staging.part(claimed.size)):
+        next_step(writing=True)
+        session = Session(staging.connection)
+        terms = terms or running.terms(session, settings, now, claimed)
+        storing = Storing(staging, terms, watch.go_on)
+        asked = storing.store()
+        stored = watch.stored.plus(line, storing.tell() | {"asked": asked})
+        in_parts.write_down(session, settings, claimed, stored)
+        next_step(writing=False)
+        watch.stored = stored
+        empty_log(engine)
+    next_step(writing=True)
+    session = Session(staging.connection)
+    running.keep_refusals(session, claimed)
+    report = dict(watch.stored.report) | staging.counts() | read
+    stored = Stored(watch.stored.line, report, whole=True)
+    in_parts.write_down(session, settings, claimed, stored)
+    next_step(writing=False)
+    watch.stored = stored
+    _end_parts(engine, staging, now, claimed, watch, next_step)
+
+
+def _end_parts(
+    engine: Engine,
+    staging: Staging,
+    now: datetime,
+    claimed: Claimed,
+    watch: Watch,
+    next_step: Callable[..., None],
+) -> None:
+    next_step(writing=False)
+    in_parts.drop_file(engine, claimed)
+    next_step(writing=True)
+    running.finish(Session(staging.connection), now, claimed, dict(watch.stored.report), staged=False)
 
 
 @contextmanager
@@ -208,93 +266,6 @@ def _own_connection(engine: Engine) -> Iterator[Connection]:
         with suppress(SQLAlchemyError):
             connection.invalidate()
             connection.close()
-
-
-class _Watch:
-    """Looks after an import from a thread of its own."""
-
-    def __init__(self, engine: Engine, settings: Settings, claimed: Claimed, stop: threading.Event) -> None:
-        self._engine = engine
-        self._settings = settings
-        self._claimed = claimed
-        self._stop = stop
-        self._ended = threading.Event()
-        self._lock = threading.Lock()
-        self._interruptible = False
-        self.connection: Connection | None = None
-        self.rows_done = 0
-        self.may_write = True
-        self.cancelled = False
-        self._lost = False
-
-    def go_on(self) -> None:
-        """Raise where the work must end."""
-        if self.cancelled or self._stop.is_set():
-            raise Stopped
-        if self._lost:
-            raise LeaseLost
-
-    def is_cancelled(self) -> bool:
-        """Ask the database, where the last look was too early."""
-        with Session(self._engine) as session:
-            return running.is_cancelled(session, self._claimed)
-
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        thread = threading.Thread(target=self._watch, name="import-watch", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            self._ended.set()
-            thread.join()
-
-    @contextmanager
-    def interruptible(self) -> Iterator[None]:
-        """The connection may be interrupted within the block; what comes of it is said by `go_on`."""
-        self._interruptible = True
-        try:
-            yield
-        except Exception:
-            self.go_on()
-            raise
-        finally:
-            with self._lock:
-                self._interruptible = False
-
-    def _watch(self) -> None:
-        lease = self._settings.outbox_lease.total_seconds() / 3
-        written_at, written = time.monotonic(), 0
-        while not self._ended.wait(min(_TICK, lease)):
-            try:
-                due = time.monotonic() - written_at >= lease or self.rows_done != written
-                self._look(writing=self.may_write and due)
-                if due:
-                    written_at, written = time.monotonic(), self.rows_done
-            except (SQLAlchemyError, DatabaseNotReady) as error:
-                log.error("import_not_watched", error=first_line(error))
-            if self.cancelled or self._lost or self._stop.is_set():
-                self._interrupt()
-
-    def _look(self, *, writing: bool) -> None:
-        with Session(self._engine) as session:
-            self.cancelled = running.is_cancelled(session, self._claimed)
-            if not writing:
-                return
-            with write_transaction(session):
-                kept = running.extend(
-                    session, self._settings, database_now(session), self._claimed, rows_done=self.rows_done
-                )
-        self._lost = not kept
-
-    def _interrupt(self) -> None:
-        """End the statement in hand."""
-        with self._lock:
-            if not self._interruptible or self.connection is None:
-                return
-            with suppress(Exception):
-                driver: Any = self.connection.connection.driver_connection
-                driver.interrupt() if self._engine.dialect.name == "sqlite" else driver.cancel()
 
 
 def _end(engine: Engine, write: Callable[[Session], None]) -> None:

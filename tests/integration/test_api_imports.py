@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from typing import Any
 
 import pytest
@@ -215,6 +216,7 @@ def test_refused_rows_come_in_pages(service: Service) -> None:
         lines += [one["line"] for one in answer["items"]]
         page = answer["next"]
     assert lines == [2, 3, 4, 5, 6, 7, 8]
+    assert json.loads(answer["items"][0]["record"]) == ["nobody"]
 
 
 def test_another_lists_imports_do_not_exist(service: Service) -> None:

@@ -51,8 +51,9 @@ def test_columns_can_be_named_and_refused_rows_written_down(on_sqlite: Service, 
     )  # fmt: skip
 
     assert on_sqlite.rows("SELECT name FROM subscribers") == [("Änn",)]
-    assert refused.read_text("utf-8").splitlines()[0] == "line,text,reason"
-    assert refused.read_text("utf-8").splitlines()[1].startswith('3,"x, y",')
+    assert refused.read_text("utf-8").splitlines()[0] == "\ufeffnot imported because|Ä|wer"
+    assert refused.read_text("utf-8").splitlines()[1].startswith("line 3: ")
+    assert refused.read_text("utf-8").splitlines()[1].endswith("|x|y")
     assert on_sqlite.statuses() == ["queued"]
 
 

@@ -41,7 +41,7 @@ def uploaded(
         mailing_list = lists.find(session, slug)
         assert mailing_list is not None
         parts = [data[start : start + 100_000] for start in range(0, len(data), 100_000)]
-        with spooled(parts) as file, write_transaction(session):
+        with spooled(parts, largest=service.settings.largest_import) as file, write_transaction(session):
             return create_import(session, now(), actor, mailing_list.id, filename, file)
 
 

@@ -4,22 +4,21 @@ import."""
 
 from __future__ import annotations
 
-from newsletter.services.importing.files import Spooled, spooled, too_large
+from newsletter.services.importing.files import Spooled, spooled, store_rest, too_large
 from newsletter.services.importing.imports import (
     HasEnded,
     ImportView,
     Look,
-    Refusal,
     cancel_import,
     check_import,
     create_import,
     find_import,
     look,
     recent_imports,
-    refusals,
     start_import,
 )
 from newsletter.services.importing.options import ImportFault, Options
+from newsletter.services.importing.refused import Refusal, refusals, refused_file
 
 __all__ = [
     "HasEnded",
@@ -36,7 +35,9 @@ __all__ = [
     "look",
     "recent_imports",
     "refusals",
+    "refused_file",
     "spooled",
     "start_import",
+    "store_rest",
     "too_large",
 ]

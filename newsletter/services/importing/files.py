@@ -8,17 +8,19 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from uuid import UUID
 
-from sqlalchemy import insert, select
+from sqlalchemy import Engine, func, insert, select
 from sqlalchemy.orm import Session
 
-from newsletter.database import table_of
+from newsletter.database import empty_log, table_of, write_transaction
 from newsletter.models import ImportChunk
 from newsletter.services.importing.detecting import Encoding, keys_of
 from newsletter.services.importing.options import ImportFault
 
 CHUNK = 1024 * 1024  # bytes
+_AT_ONCE = 64  # chunks that one transaction writes
 _MB = 1024 * 1024
 
 
@@ -63,9 +65,41 @@ def spooled(parts: Iterable[bytes], *, largest: int | None = None) -> Iterator[S
 
 
 def store(session: Session, import_id: UUID, file: Spooled) -> None:
-    """Keep a file for an import."""
-    for number, chunk in enumerate(file.chunks()):
+    """Keep a file for an import: all of it, or the beginning of a large one; `store_rest` keeps the rest."""
+    _store(session, import_id, 0, islice(file.chunks(), _AT_ONCE))
+
+
+def store_rest(
+    engine: Engine,
+    import_id: UUID,
+    file: Spooled,
+    beside: Callable[[Session], object] = lambda _session: None,
+) -> None:
+    """Keep what `store` left of a large file, some of it at a time, after the transaction that stored the
+    import: SQLite has one writer, whose log holds all that it writes until it commits. `beside` is done in
+    each of these transactions."""
+    if file.size <= _AT_ONCE * CHUNK:
+        return
+    chunks = islice(file.chunks(), _AT_ONCE, None)
+    first = _AT_ONCE
+    with Session(engine) as session:
+        while part := list(islice(chunks, _AT_ONCE)):
+            with write_transaction(session):
+                _store(session, import_id, first, part)
+                beside(session)
+            first += len(part)
+            empty_log(engine)
+
+
+def _store(session: Session, import_id: UUID, first: int, chunks: Iterable[bytes]) -> None:
+    for number, chunk in enumerate(chunks, start=first):
         session.execute(insert(_CHUNKS), [{"import_id": import_id, "number": number, "data": chunk}])
+
+
+def is_whole(session: Session, import_id: UUID, size: int) -> bool:
+    """Whether all of a file is kept."""
+    last = session.scalar(select(func.max(_CHUNKS.c.number)).where(_CHUNKS.c.import_id == import_id))
+    return last is not None and last + 1 == -(-size // CHUNK)
 
 
 def stored(session: Session, import_id: UUID) -> Iterator[bytes]:

@@ -15,14 +15,15 @@ from sqlalchemy.orm import Session
 
 from newsletter.database import table_of
 from newsletter.domain.ids import new_id
-from newsletter.models import Import, ImportChunk, ImportRefusal, ImportState
+from newsletter.models import Import, ImportChunk, ImportState
 from newsletter.services import audit, outbox
 from newsletter.services.access import Actor
 from newsletter.services.importing import mapping
 from newsletter.services.importing.detecting import columns_of, detect
-from newsletter.services.importing.files import Spooled, store, stored
+from newsletter.services.importing.files import Spooled, is_whole, store, stored
+from newsletter.services.importing.hints import hints
 from newsletter.services.importing.judging import Question, Undecided, ask_about
-from newsletter.services.importing.options import Field, Form, ImportFault, Options
+from newsletter.services.importing.options import REASON, Field, Form, ImportFault, Options
 
 ENDED = (ImportState.DONE, ImportState.FAILED, ImportState.CANCELLED)
 _AT_WORK = (ImportState.CHECKING, ImportState.QUEUED, ImportState.RUNNING)
@@ -81,13 +82,8 @@ class HasEnded(ImportFault):
     """There is nothing of an import to be cancelled any more."""
 
 
-@dataclass(frozen=True)
-class Refusal:
-    """A row that was not taken: the line that it begins in, how it begins, and why."""
-
-    line: int
-    text: str
-    reason: str
+class CannotCancel(HasEnded):
+    """A part of an import is stored, and the rest will be."""
 
 
 def create_import(
@@ -98,7 +94,8 @@ def create_import(
     filename: str,
     file: Spooled,
 ) -> UUID:
-    """Take a file in. Raises `ImportFault` where it cannot be read at all."""
+    """Take a file in. Raises `ImportFault` where it cannot be read at all. After the transaction call
+    `store_rest`: of a large file only the beginning is kept by then, and nothing can be started."""
     identifier = new_id(now)
     session.execute(
         insert(_IMPORTS),
@@ -152,16 +149,24 @@ def look(
         column: ask_about(column, cells) for column, cells in late.items()
         if column in seen.columns
     }  # fmt: skip
+    came_back = REASON in seen.columns  # a file of refused rows, with the apostrophes that we put there
+    if came_back:
+        suggested.mapping[REASON] = Field.IGNORE.value
+        asked.pop(REASON, None)
+    fields = {column: field for column, field in suggested.mapping.items() if column not in asked}
     return Look(
         seen.form, seen.encoding, seen.delimiter, seen.header, seen.columns, seen.samples, suggested.preset,
-        {column: field for column, field in suggested.mapping.items() if column not in asked},
-        tuple(asked.values()), suggested.known, suggested.safe,
+        fields, tuple(asked.values()), suggested.known | ({REASON} if came_back else set()),
+        suggested.safe or came_back,
         (
-            *seen.notes,
-            *(f"The column {one} may say who left: say what it means." for one in asked.values()),
-            *mapping.notes_on_name(row.filename, suggested),
+            *seen.notes, *map(_asks, asked.values()), *mapping.notes_on_name(row.filename, suggested),
+            *hints(fields, seen.cells),
         ),
     )  # fmt: skip
+
+
+def _asks(question: Question) -> str:
+    return f"The column {question} may say who left: say what it means."
 
 
 def check_import(session: Session, now: datetime, actor: Actor, import_id: UUID, options: Options) -> None:
@@ -204,6 +209,10 @@ def cancel_import(session: Session, now: datetime, actor: Actor, import_id: UUID
             number=taken_back,
         )  # fmt: skip
         return
+    if found.report.get("stored"):
+        raise CannotCancel(
+            "this import cannot be cancelled any more: a part of it is stored, and the rest follows"
+        )
     at_work = (
         update(_IMPORTS)
         .where(
@@ -246,18 +255,6 @@ def recent_imports(
     return [_view(row) for row in session.execute(wanted)]
 
 
-def refusals(session: Session, import_id: UUID, after: int = 0, limit: int = 100) -> list[Refusal]:
-    """The rows that were not taken, in the order of their lines, from the one after line `after`. Of more
-    than 100,000 the first are kept; the report counts them all."""
-    rows = session.execute(
-        select(_REFUSALS.c.line, _REFUSALS.c.text, _REFUSALS.c.reason)
-        .where(_REFUSALS.c.import_id == import_id, _REFUSALS.c.line > after)
-        .order_by(_REFUSALS.c.line)
-        .limit(limit)
-    )
-    return [Refusal(*row) for row in rows]
-
-
 def _put_to_work(
     session: Session,
     now: datetime,
@@ -271,6 +268,11 @@ def _put_to_work(
     found = _own(session, actor, import_id)
     if found.state not in after:
         raise ImportFault(f"this import cannot be started: it is {found.state}")
+    # A command keeps the rest before it goes on.
+    if not options.by_command and not is_whole(session, import_id, found.size):
+        raise ImportFault(
+            "the file of this import is not here whole: wait until it is, or bring it once more"
+        )
     # The file's first line decides what columns there are, read as the options say.
     columns = columns_of(stored(session, import_id), options)
     options = replace(options.checked(columns), all_lists=actor.lists is None)
@@ -310,7 +312,7 @@ def _tidy(filename: str) -> str:
     return "".join(character for character in name if character.isprintable()).strip()[:255] or "file"
 
 
-_IMPORTS, _CHUNKS, _REFUSALS = table_of(Import), table_of(ImportChunk), table_of(ImportRefusal)
+_IMPORTS, _CHUNKS = table_of(Import), table_of(ImportChunk)
 _VIEW = (
     _IMPORTS.c.id, _IMPORTS.c.list_id, _IMPORTS.c.actor, _IMPORTS.c.filename, _IMPORTS.c.size,
     _IMPORTS.c.sha256, _IMPORTS.c.state, _IMPORTS.c.options, _IMPORTS.c.report, _IMPORTS.c.rows_done,

@@ -37,7 +37,10 @@ _MOST_NAMED = 5  # of them in a sentence
 LONGEST_WORD = 100  # characters of a cell that is looked at
 _FEW = 12  # different cells of a column that holds words rather than texts
 _PARTS = re.compile(r"[,;|{}\[\]\"':]+")
-_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\b.*")
+_DATE = re.compile(
+    r"(?:\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{1,2}\.? [^\W\d]{3,}\.?,? \d{4}|"
+    r"[^\W\d]{3,}\.? \d{1,2},? \d{4})\b.*"
+)
 
 
 class Unclear(Exception):

@@ -12,6 +12,7 @@ from newsletter.domain.languages import known
 from newsletter.domain.lifecycle import State
 
 ATTRIBUTE = "attribute:"  # and the key
+REASON = "not imported because"  # a column of files of refused rows, which is passed over when they come back
 LONGEST_STATEMENT = 5000
 MOST_ASKS = 100_000  # an hour
 ENCODINGS = {

@@ -22,6 +22,7 @@ LONGEST_ROW = 1024 * 1024
 _LONGEST_PIECE = 2 * LONGEST_CELL
 _EXCERPT = 200
 _SEPARATOR = re.compile(r'"?sep=([^\r\n])"?[ \t]*(?:[\r\n]|$)', re.IGNORECASE)
+_NO_CHARACTER = re.compile("[\0\ud800-\udfff]")
 _MOST_IGNORED = 100  # keys that are counted one by one
 
 Cells = Sequence[Any]
@@ -75,6 +76,25 @@ def rows(
         raise ImportFault(f"the file is not written in {options.encoding}: {error}") from error
 
 
+def records(parts: Iterable[bytes], options: Options) -> Iterator[tuple[int, str]]:
+    """Each row with the line that it begins in, whole, as text that any database stores: the cells of CSV as
+    a JSON array, of one that could not be read its text as the only cell; other forms line by line."""
+    file = text_of(parts, options.encoding)
+    if options.form is not Form.CSV:
+        for found in json_lines(file):
+            line, text = (found.line, found.text) if isinstance(found, Bad) else found
+            yield line, _storable(text.rstrip("\r\n"))
+        return
+    for row in csv_rows(file, options.delimiter, longest_excerpt=LONGEST_CELL):
+        cells = row.cells if isinstance(row, Row) else [row.text]
+        yield row.line, json.dumps([_storable(cell) for cell in cells], ensure_ascii=False)
+
+
+def _storable(text: str) -> str:
+    """A text without what is no character: bytes of another encoding, and NUL."""
+    return _NO_CHARACTER.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
 def text_of(parts: Iterable[bytes], encoding: str) -> TextIO:
     """The text of a file, line ends as they are."""
     return io.TextIOWrapper(
@@ -124,16 +144,17 @@ def delimiter_of(text: str) -> str | None:
     return found[1] if found else None
 
 
-def csv_rows(file: TextIO, delimiter: str) -> Iterator[Row | Bad]:
+def csv_rows(file: TextIO, delimiter: str, *, longest_excerpt: int | None = None) -> Iterator[Row | Bad]:
     """The rows of a CSV file, its header among them; empty lines are none, and `sep=;` before all others is
     none."""
-    return _Csv(file, delimiter).rows()
+    return _Csv(file, delimiter, longest_excerpt or _EXCERPT).rows()
 
 
 class _Csv:
     """Reads by the csv module, and knows how to go on after what that does not take."""
 
-    def __init__(self, file: TextIO, delimiter: str) -> None:
+    def __init__(self, file: TextIO, delimiter: str, longest_excerpt: int) -> None:
+        self._longest_excerpt = longest_excerpt
         self._file = file
         self._delimiter = delimiter
         self._record: list[str] = []  # the lines of the row in hand
@@ -151,7 +172,7 @@ class _Csv:
             try:
                 for cells in reader:
                     if self._has_nul:
-                        yield Bad(line, excerpt("".join(record)), "it holds a NUL, which no text does")
+                        yield Bad(line, self._excerpt(), "it holds a NUL, which no text does")
                         self._has_nul = False
                     elif cells:
                         yield Row(line, cells)
@@ -160,7 +181,7 @@ class _Csv:
                     self._size = 0
                 return
             except (csv.Error, _TooLong) as error:
-                text, reason = excerpt("".join(part[:_EXCERPT] for part in record[:5])), _why(error)
+                text, reason = self._excerpt(), _why(error)
                 if reason is None:
                     raise _never_closed(line) from error
                 if isinstance(error, _TooLong) or "field limit" in str(error):
@@ -172,6 +193,13 @@ class _Csv:
                 record.clear()
                 self._size = 0
                 self._has_nul = False
+
+    def _excerpt(self) -> str:
+        """How the row in hand begins; of one that is wanted whole, as it is written."""
+        most = self._longest_excerpt
+        if most == _EXCERPT:
+            return excerpt("".join(part[:most] for part in self._record[:5]))
+        return "".join(self._record)[:most].rstrip("\r\n")
 
     def _pieces(self) -> Iterator[str]:
         record = self._record

@@ -6,7 +6,7 @@ anew. Nothing is stored before all is, so there is nothing to clean up."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -25,6 +25,7 @@ from newsletter.services.importing.imports import end
 from newsletter.services.importing.judging import Undecided
 from newsletter.services.importing.options import Field, Options
 from newsletter.services.importing.reading import Bad, Row, rows
+from newsletter.services.importing.refused import whole_records
 from newsletter.services.importing.staging import BATCH, MOST_REFUSALS, Staging
 from newsletter.services.importing.storing import Terms
 from newsletter.services.importing.validating import Check
@@ -45,6 +46,8 @@ class Claimed:
     lease_id: UUID
     checks_only: bool
     options: Options
+    size: int  # of the file, in bytes
+    report: Mapping[str, Any]
 
 
 class LeaseLost(Exception):
@@ -77,7 +80,7 @@ def claim(
         end(session, now, row.id, ImportState.CANCELLED)
         return None
     options = Options.from_json(row.options)
-    if options.by_command and only is None:
+    if options.by_command and only is None and not row.report.get("stored"):
         # Whoever ended the command may have done so because the file was the wrong one.
         said = "its command died before the end: nothing was stored"
         end(session, now, row.id, ImportState.FAILED, error=said)
@@ -89,7 +92,7 @@ def claim(
         .where(_IMPORTS.c.id == row.id)
         .values(state=state.value, lease_id=lease_id, lease_until=now + settings.outbox_lease, rows_done=0)
     )
-    return Claimed(row.id, row.list_id, lease_id, checks_only, options)
+    return Claimed(row.id, row.list_id, lease_id, checks_only, options, row.size, row.report)
 
 
 def extend(session: Session, settings: Settings, now: datetime, claimed: Claimed, *, rows_done: int) -> bool:
@@ -100,9 +103,9 @@ def extend(session: Session, settings: Settings, now: datetime, claimed: Claimed
     return bool(kept.rowcount)  # type: ignore[attr-defined]
 
 
-def release(session: Session, claimed: Claimed) -> None:
-    """Leave an import to another worker."""
-    session.execute(_held(claimed).values(lease_id=None, lease_until=None, rows_done=0))
+def release(session: Session, claimed: Claimed, error: str | None = None) -> None:
+    """Leave an import to another worker, and say what was in the way."""
+    session.execute(_held(claimed).values(lease_id=None, lease_until=None, rows_done=0, error=error))
 
 
 def is_cancelled(session: Session, claimed: Claimed) -> bool:
@@ -170,10 +173,10 @@ def stage(
     claimed: Claimed,
     parts: Callable[[], Iterable[bytes]],
     tell: Callable[[int], None],
-) -> dict[str, int]:
-    """Read, check and put down the whole file; returns the keys of JSON that were left out. `tell` is called
-    with the number of rows after each batch, and may raise to end it. Raises `ImportFault`, and `Undecided`
-    where a column may say who left that nothing was asked about."""
+) -> dict[str, Any]:
+    """Read, check and put down the whole file; returns its columns, and the keys of JSON that were left out.
+    `tell` is called with the number of rows after each batch, and may raise to end it. Raises `ImportFault`,
+    and `Undecided` where a column may say who left that nothing was asked about."""
     options = claimed.options
     columns = columns_of(parts(), options)
     slug, locale = staging.connection.execute(
@@ -206,7 +209,12 @@ def stage(
     if questions := watched.questions():
         raise Undecided(questions)
     staging.settle()
-    return ignored
+    if staging.refused:
+        found = whole_records(parts(), options, staging.refused_lines())
+        while some := list(islice(found, BATCH)):
+            staging.add_records(some)
+            tell(staging.rows)
+    return {"columns": list(columns), "ignored": ignored}
 
 
 def _list_of(parts: Iterable[bytes], options: Options, columns: Sequence[str], slug: str) -> str | None:
@@ -236,9 +244,11 @@ def terms(session: Session, settings: Settings, now: datetime, claimed: Claimed)
     )
 
 
-def finish(session: Session, now: datetime, claimed: Claimed, report: dict[str, Any]) -> None:
-    """Write the report and the refused rows, in the transaction that stored the others. Raises
-    `LeaseLost`."""
+def finish(
+    session: Session, now: datetime, claimed: Claimed, report: dict[str, Any], *, staged: bool = True
+) -> None:
+    """Write the report and the refused rows, which are `staged`, in the transaction that stored the others.
+    Raises `LeaseLost`."""
     if claimed.checks_only:
         # What the whole file told is needed where it is looked at again.
         before = session.scalar(select(_IMPORTS.c.report).where(_IMPORTS.c.id == claimed.id)) or {}
@@ -247,16 +257,8 @@ def finish(session: Session, now: datetime, claimed: Claimed, report: dict[str, 
     held = session.execute(unless_cancelled.values(report=report, rows_done=report["rows"]))
     if not held.rowcount:  # type: ignore[attr-defined]
         raise LeaseLost
-    session.execute(delete(_REFUSALS).where(_REFUSALS.c.import_id == claimed.id))
-    own = "CAST(:id AS uuid)" if session.get_bind().dialect.name == "postgresql" else ":id"
-    session.execute(
-        text(
-            "INSERT INTO import_refusals (import_id, line, text, reason) "  # noqa: S608
-            f"SELECT {own}, line, excerpt, substr(reason, 1, 400) FROM refused "
-            f"ORDER BY line LIMIT {MOST_REFUSALS}"
-        ),
-        {"id": claimed.id.hex},
-    )
+    if staged:
+        keep_refusals(session, claimed)
     if not claimed.checks_only:
         end(session, now, claimed.id, ImportState.DONE)
         return
@@ -267,8 +269,26 @@ def finish(session: Session, now: datetime, claimed: Claimed, report: dict[str, 
     )
 
 
+def keep_refusals(session: Session, claimed: Claimed) -> None:
+    """Store the refused rows that are staged."""
+    session.execute(delete(_REFUSALS).where(_REFUSALS.c.import_id == claimed.id))
+    own = "CAST(:id AS uuid)" if session.get_bind().dialect.name == "postgresql" else ":id"
+    session.execute(
+        text(
+            "INSERT INTO import_refusals (import_id, line, text, reason, record) "  # noqa: S608
+            f"SELECT {own}, r.line, r.excerpt, substr(r.reason, 1, 400), w.record "
+            "FROM refused r LEFT JOIN refused_records w ON w.line = r.line "
+            f"ORDER BY r.line LIMIT {MOST_REFUSALS}"
+        ),
+        {"id": claimed.id.hex},
+    )
+
+
 def _waiting(now: datetime) -> Any:
-    columns = (_IMPORTS.c.id, _IMPORTS.c.list_id, _IMPORTS.c.state, _IMPORTS.c.options, _IMPORTS.c.cancel)
+    columns = (
+        _IMPORTS.c.id, _IMPORTS.c.list_id, _IMPORTS.c.state, _IMPORTS.c.options, _IMPORTS.c.cancel,
+        _IMPORTS.c.size, _IMPORTS.c.report,
+    )  # fmt: skip
     return select(*columns).where(
         _IMPORTS.c.state.in_(
             [ImportState.CHECKING.value, ImportState.QUEUED.value, ImportState.RUNNING.value]

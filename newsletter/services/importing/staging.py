@@ -1,9 +1,12 @@
 """Rows that were checked, in tables of this connection alone: what is staged touches nothing else and holds
-up nobody. PostgreSQL takes them by COPY, SQLite in batches."""
+up nobody. PostgreSQL takes them by COPY, SQLite in batches.
+
+PostgreSQL stores them all at once. SQLite has one writer, whose log grows until it commits: there, rows
+beyond `PART` wait in the table `later` for their turn."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -15,8 +18,12 @@ from newsletter.services.importing.reading import Bad
 from newsletter.services.importing.validating import Checked
 
 BATCH = 5000
+# What SQLite stores at once: two or three seconds, and some 100 MB of its log.
+PART, PART_BYTES = 40_000, 24 * 1024 * 1024  # rows; bytes of the file
 MOST_REFUSALS = 100_000  # that are kept one by one; all are counted
 
+# What is about the rows of one part.
+_OF_A_PART = ("barred", "known", "asked")
 # `{…}` are the types that the databases call differently.
 _TABLES = {
     "staged": """line {number} {key}, identity text NOT NULL, address text NOT NULL, name text,
@@ -32,6 +39,8 @@ _TABLES = {
         message_id text, wording text""",
     "staged_wordings": "digest text NOT NULL, words text NOT NULL",
     "refused": "line {number} NOT NULL, excerpt text NOT NULL, reason text NOT NULL",
+    # Those rows whole, once they are read for the second time.
+    "refused_records": "line {number} PRIMARY KEY, record text",
     # Rows whose address others have, too; of those the one that counts; how much each has left.
     "several": """line {number} PRIMARY KEY, counts {number} NOT NULL, rank integer NOT NULL,
         best integer NOT NULL, suppressed text""",
@@ -86,7 +95,7 @@ class Staging:
             self.run(f"CREATE TEMPORARY TABLE {name} ({columns.format(**types)}){end}")
 
     def drop(self) -> None:
-        for name in _TABLES:
+        for name in (*_TABLES, "later"):
             self.run(f"DROP TABLE IF EXISTS temp.{name}")
 
     def add(self, rows: Sequence[tuple[Checked, tuple[str, ...], Past | None]], bad: Sequence[Bad]) -> None:
@@ -124,6 +133,45 @@ class Staging:
                 "(SELECT min(line) FROM staged WHERE own_id IS NOT NULL GROUP BY own_id)"
             )
 
+    def refused_lines(self) -> list[int]:
+        """The lines whose refusals are kept, in order."""
+        lines = text(f"SELECT line FROM refused ORDER BY line LIMIT {MOST_REFUSALS}")  # noqa: S608
+        return list(self.connection.scalars(lines))
+
+    def add_records(self, records: Sequence[tuple[int, str | None]]) -> None:
+        """Put down rows that are refused, whole."""
+        self._put("refused_records", ("line", "record"), records)
+
+    def part(self, size: int) -> int:
+        """How many rows of a file with so many bytes make one part."""
+        return max(1, min(PART, PART_BYTES * self.rows // size))
+
+    def parts(self, after: int, size: int) -> Iterator[int]:
+        """Let one part of the rows after the line `after` stand in the table `staged` after the other, in the
+        order of their lines; gives the last line of each. Nothing else is staged any more."""
+        for name in ("staged_digests", "staged_events"):
+            self.run(f"CREATE INDEX IF NOT EXISTS temp.ix_{name} ON {name} (line)")
+        self.run("ALTER TABLE temp.staged RENAME TO later")
+        self.run(f"CREATE TEMPORARY TABLE staged ({_TABLES['staged'].format(**_TYPES['sqlite'])})")
+        while True:
+            last = self.connection.scalar(
+                text(
+                    "SELECT max(line) FROM "
+                    "(SELECT line FROM later WHERE line > :after ORDER BY line LIMIT :size)"
+                ),
+                {"after": after, "size": size},
+            )
+            if last is None:
+                return
+            for name in ("staged", *_OF_A_PART):
+                self.run(f"DELETE FROM temp.{name}")  # noqa: S608
+            self.run(
+                "INSERT INTO staged SELECT * FROM later WHERE line > :after AND line <= :last ORDER BY line",
+                after=after, last=last,
+            )  # fmt: skip
+            yield last
+            after = last
+
     def _keep_one(self) -> None:
         """Of the rows of one address the first counts that says that it left, else the first. Suppressed is
         whoever any of them says is."""
@@ -140,6 +188,10 @@ class Staging:
         overruled = text("SELECT count(*) FROM several WHERE best < rank")
         self.overruled = self.connection.scalar(overruled) or 0
         self.run("DELETE FROM staged WHERE line IN (SELECT line FROM several WHERE line <> counts)")
+
+    def counts(self) -> dict[str, int]:
+        """What is known of the whole file, whatever becomes of its rows."""
+        return {"rows": self.rows, "refused": self.refused, "overruled": self.overruled}
 
     def run(self, sql: str, **values: Any) -> int:
         """Run a statement; returns how many rows it touched."""

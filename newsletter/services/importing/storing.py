@@ -97,9 +97,9 @@ class Storing:
     def _bar(self) -> None:
         """Find who is suppressed. An archive's own suppressed come back as they were, whichever of its lists
         comes first: their mail is kept away all the same. Of whom nothing is held here, they were erased."""
-        for table in ("staged", "staged_digests"):
+        for rows in ("staged d", "staged s JOIN staged_digests d ON d.line = s.line"):
             self._run(
-                f"INSERT INTO barred SELECT d.line, x.reason FROM {table} d "  # noqa: S608
+                f"INSERT INTO barred SELECT d.line, x.reason FROM {rows} "  # noqa: S608
                 "JOIN suppressions x ON x.digest = d.digest WHERE 1 = 1 ON CONFLICT (line) DO NOTHING"
             )
         if self._staging.with_history:
@@ -158,16 +158,13 @@ class Storing:
                 skipped[before] += number
             else:
                 unchanged += number
-        return {
-            "rows": self._staging.rows,
+        return self._staging.counts() | {
             "added": dict(added),
             "changed": dict(changed),
             "filled": filled,
             "unchanged": unchanged,
             "skipped": dict(skipped),
-            "refused": self._staging.refused,
             "demoted": demoted,
-            "overruled": self._staging.overruled,
         }
 
     def _add_people(self) -> bool:

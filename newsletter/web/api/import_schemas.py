@@ -212,4 +212,11 @@ class Refusal(Schema):
 
     line = fields.Integer(required=True)
     text = fields.String(required=True, **told("How it begins."))
-    reason = fields.String(required=True)
+    reason = fields.String(required=True, attribute="why")
+    record = fields.String(
+        required=True,
+        allow_none=True,
+        **told(
+            "The whole row: cells of CSV as a JSON array, or the line of JSONL; null where it is not kept."
+        ),
+    )

@@ -65,12 +65,16 @@ def upload_import(asked: dict[str, Any], slug: str) -> Response:
     filename, arriving = _file(asked["filename"], settings.largest_import)
     # Read to its end before the transaction begins: a slow caller holds up nobody.
     with importing.spooled(arriving) as stored:
+        made: list[UUID] = []
 
         def make(session: Session, now: datetime) -> Made:
-            made = importing.create_import(session, now, actor(), mailing_list.id, filename, stored)
-            return Made(_shown(session, _found(session, made)))
+            made[:] = [importing.create_import(session, now, actor(), mailing_list.id, filename, stored)]
+            return Made(_shown(session, _found(session, made[0])))
 
-        return create(make, Import, digest=stored.sha256)
+        answer = create(make, Import, digest=stored.sha256)
+        for import_id in made:  # none where an earlier call with its Idempotency-Key is answered again
+            importing.store_rest(db.engine, import_id, stored)
+        return answer
 
 
 @resource.get("/imports", scope=Scope.IMPORT)

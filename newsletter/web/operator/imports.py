@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 from flask import Response, abort, flash, redirect, render_template, request, url_for
-from sqlalchemy import Engine
-from sqlalchemy.orm import Session
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as BaseResponse
 
-from newsletter.domain.formulas import defused
 from newsletter.domain.languages import LANGUAGES
 from newsletter.domain.roles import Scope
 from newsletter.extensions import db
@@ -33,12 +27,15 @@ from newsletter.services.importing import (
     look,
     recent_imports,
     refusals,
+    refused_file,
     spooled,
     start_import,
+    store_rest,
     too_large,
 )
 from newsletter.services.importing.files import CHUNK
 from newsletter.services.importing.options import DELIMITERS, ENCODINGS, Field
+from newsletter.services.importing.staging import MOST_REFUSALS
 from newsletter.services.lists import ListView
 from newsletter.services.outbox import waiting_asks
 from newsletter.web import uploads
@@ -112,8 +109,10 @@ def upload_import(slug: str) -> Answer:
     if (size := uploads.size_of(file)) > largest:
         return _page(mailing_list, fault=sentence(too_large(size, largest, slug))), 422
     try:
-        with spooled(pieces) as stored, deed() as (session, now):
-            import_id = create_import(session, now, actor(), mailing_list.id, file.filename, stored)
+        with spooled(pieces) as stored:
+            with deed() as (session, now):
+                import_id = create_import(session, now, actor(), mailing_list.id, file.filename, stored)
+            store_rest(db.engine, import_id, stored)
     except ImportFault as error:
         return _page(mailing_list, fault=sentence(error)), 422
     return redirect(url_for("operator.show_import", slug=slug, import_id=import_id), 303)
@@ -156,6 +155,7 @@ def _import_page(mailing_list: ListView, found: ImportView, fault: str | None = 
         encodings=[(name, name) for name in ENCODINGS],
         delimiters=DELIMITERS,
         languages=LANGUAGES,
+        most_kept=MOST_REFUSALS,
         refused=refusals(db.session(), found.id, limit=_SHOWN) if found.report.get("refused") else [],
         fault=fault,
     )
@@ -268,21 +268,8 @@ def cancel(slug: str, import_id: UUID) -> BaseResponse:
 @operator.get("/lists/<slug>/imports/<uuid:import_id>/refused.csv")
 @needs(Scope.IMPORT)
 def refused_rows(slug: str, import_id: UUID) -> Response:
-    """The rows that were not taken, for a spreadsheet."""
-    found = import_or_404(list_or_404(slug), import_id)
-    return Response(
-        _refused(db.engine, found.id),
-        content_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{slug}-refused.csv"'},
-    )
-
-
-def _refused(engine: Engine, import_id: UUID) -> Iterator[str]:
-    yield "line,reason,row\r\n"
-    after = 0
-    with Session(engine) as session:
-        while rows := refusals(session, import_id, after, 1000):
-            page = io.StringIO()
-            csv.writer(page).writerows([row.line, defused(row.reason), defused(row.text)] for row in rows)
-            yield page.getvalue()
-            after = rows[-1].line
+    """The rows that were not taken, to be corrected and uploaded again."""
+    file = refused_file(db.engine, import_or_404(list_or_404(slug), import_id))
+    response = Response(file.parts, content_type=file.content_type)
+    response.headers.set("Content-Disposition", "attachment", filename=file.name)
+    return response
