@@ -116,7 +116,7 @@ def documented() -> dict[str, str]:
 def events() -> set[str]:
     """The events that the code logs."""
     sources = "".join(path.read_text() for path in (ROOT / "newsletter").rglob("*.py"))
-    return set(re.findall(r'\blog\.(?:info|warning|error|exception)\(\s*"(\w+)"', sources))
+    return set(re.findall(r'\b(?:log\.(?:info|warning|error|exception)|Seldom)\(\s*"(\w+)"', sources))
 
 
 class Asked(dict[str, str]):
