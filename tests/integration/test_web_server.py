@@ -27,6 +27,7 @@ class App:
     def __init__(self) -> None:
         self.made = 0  # pieces of /endless and /broken
         self.closed = threading.Event()
+        self.begun, self.released = threading.Event(), threading.Event()
 
     def __call__(self, environ: dict[str, Any], start: StartResponse) -> Iterable[bytes]:
         ways = {"/endless": self._endless, "/broken": self._broken}
@@ -36,6 +37,9 @@ class App:
         if environ["PATH_INFO"] == "/large":
             start("200 OK", [("Content-Length", str(SIZE * 8))])
             return [b"a" * SIZE] * 8
+        if environ["PATH_INFO"] == "/patient":
+            self.begun.set()
+            assert self.released.wait(60)
         if environ["PATH_INFO"] == "/refused":
             return self._say(start, {"refused": True})
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
@@ -198,6 +202,18 @@ def test_too_many_connections_are_refused_at_once_and_those_that_are_there_are_s
     assert all(b"Retry-After" in answer for answer in answers)
     assert served == [200, 200, 200]
     assert _status(web.ask(f"GET / HTTP/1.1\r\n{HOST}{CLOSE}\r\n")) == 200
+
+
+def test_at_the_end_what_was_asked_is_answered_and_nothing_new_is_taken(web: Web, app: App) -> None:
+    with web.connect() as asked, web.connect() as idle:
+        asked.sendall(f"GET /patient HTTP/1.1\r\n{HOST}\r\n".encode())
+        assert app.begun.wait(60)
+        web.server.should_exit = True
+        assert rest(idle) == b""
+        with pytest.raises(ConnectionRefusedError):
+            web.connect()
+        app.released.set()
+        assert _status(rest(asked)) == 200
 
 
 # Odd requests
