@@ -71,6 +71,31 @@ def fill_postgres(connection: Connection, numbers: range, *, state: str, mail: s
         connection.execute(statement.encode())
 
 
+def waiting_mails(count: int, domain: str, lane: int, *, on_postgres: bool) -> Iterator[str]:
+    """Statements that make `count` unconfirmed people at a domain, each with a confirmation in a lane, due
+    now."""
+    series = f"WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < {count})"
+    moment = "now()" if on_postgres else "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')"
+    address = f"'reader' || n || '@{domain}'"
+
+    def id_of(prefix: str) -> str:
+        if on_postgres:
+            return pg_id(prefix, "n")
+        return f"printf('{prefix.replace('-', '')}%012x', n)"
+
+    person, subscription = id_of(SUBSCRIBER), id_of(SUBSCRIPTION)
+    yield f"""INSERT INTO subscribers (id, address, identity, search, locale, attributes, created_at)
+        {series} SELECT {person}, {address}, {address}, {address}, 'en', '{{}}', {moment} FROM c"""
+    yield f"""INSERT INTO subscriptions (id, subscriber_id, list_id, state, generation, source, created_at,
+            asked_at)
+        {series} SELECT {subscription}, {person}, (SELECT id FROM mailing_lists WHERE slug = 'daily'),
+            'pending', 1, 'import', {moment}, {moment} FROM c"""
+    yield f"""INSERT INTO outbox (id, subscription_id, kind, status, lane, attempts, next_attempt_at,
+            message_id, idempotency_key, created_at)
+        {series} SELECT {id_of(_MESSAGE)}, {subscription}, 'confirmation', 'queued', {lane}, 0, {moment},
+            '<' || n || '@example.org>', 'seed:' || n, {moment} FROM c"""
+
+
 def prepare_wording(connection: Connection) -> None:
     """The words that seeded and raw sign-ups refer to."""
     connection.execute(f"INSERT INTO wordings VALUES ('{_WORDING}', 'words') ON CONFLICT DO NOTHING".encode())

@@ -102,7 +102,7 @@ class Supervisor:
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
                 program, began = self._running.pop(pid)
-                log.error(f"{program.name}_ended", status=os.waitstatus_to_exitcode(status))
+                log.error("process_ended", process=program.name, status=os.waitstatus_to_exitcode(status))
                 now = time.monotonic()
                 self._due.append((now + _PAUSE if now - began < _QUICK_DEATH else now, program))
 

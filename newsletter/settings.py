@@ -84,6 +84,7 @@ class Settings:
     database_connections: int  # of one process
     base_url: str
     smtp: Relay | None
+    smtp_connections: int
     mail_from: Sender
     postal_address: str | None
     secret_keys: tuple[str, ...] = field(repr=False)
@@ -171,6 +172,7 @@ class Settings:
             database_connections=reader.number("DATABASE_CONNECTIONS", 16, least=4, most=200),
             base_url=_base_url(reader),
             smtp=_relay(reader),
+            smtp_connections=reader.number("SMTP_CONNECTIONS", 8, least=1, most=50),
             mail_from=_sender(reader),
             postal_address=reader.text("POSTAL_ADDRESS"),
             secret_keys=_keys(reader, "SECRET_KEYS"),

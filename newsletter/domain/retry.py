@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from enum import Enum
 from random import Random
@@ -22,6 +23,10 @@ _FIRST_DELAYS = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=1
 _LATER_DELAY = timedelta(hours=3)
 LONGEST_DELAY = _LATER_DELAY * 1.2  # with the jitter of `delay_before`
 GIVE_UP_AFTER = timedelta(days=3)
+_TOO_MANY = re.compile(
+    r"(too many|concurrent|maximum|number of).{0,40}(connection|session)|(connection|thread) limit",
+    re.IGNORECASE,
+)
 _RELAY_DELAYS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)  # seconds
 
 
@@ -44,6 +49,12 @@ def _is_ours(code: int, text: str) -> bool:
     if bounce_policy.judge(None, said).verdict is not bounce_policy.Verdict.OUR_FAULT:
         return False
     return bounce_policy.precise(None, said).startswith("5.7.") or reason_of(said) is Reason.SENDER_REFUSED
+
+
+def is_about_connections(reply: str) -> bool:
+    """Whether a reply says that there are too many connections, so that the message itself is as welcome as
+    any. 432 is Exchange Online's: it takes three at once."""
+    return reply.startswith("432") or (reply.startswith("4") and bool(_TOO_MANY.search(reply)))
 
 
 def delay_before(attempt: int, random: Random) -> timedelta:

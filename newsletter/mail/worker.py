@@ -1,9 +1,8 @@
-"""The worker: sends what is due, keeps its claims alive while it lives, and forgets the unconfirmed.
+"""The worker: claims what is due, lets its connections send it, keeps its claims alive while it lives, and
+forgets the unconfirmed.
 
-One message at a time goes through three steps: it is checked to be still wanted, handed to the relay with
-no transaction open, and its result is committed before the next. So of all that can go wrong when the
-process dies, only one message is ever in doubt: the one between the relay's yes and our commit. It is
-sent again under the same Message-ID, because losing it would lose a reader (checklist S6).
+One thread claims and decides (`schedule`), and each connection sends in a thread of its own (`sending`). No
+decision waits for a dialogue: while a relay takes minutes over one message, others are claimed and sent.
 """
 
 from __future__ import annotations
@@ -11,283 +10,269 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID, uuid4
 
 import structlog
 from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session
 
-from newsletter import counted
-from newsletter.database import DatabaseNotReady, database_now, drop_old_pages, first_line, write_transaction
-from newsletter.dead_letters import DeadLetters
-from newsletter.domain.bounce_policy import precise
-from newsletter.domain.retry import GIVE_UP_AFTER, Verdict, delay_before, relay_pause
-from newsletter.domain.returns import Return, ReturnKind, bounce_key
-from newsletter.extensions import db
-from newsletter.mail.compose import Composer, Letter
-from newsletter.mail.transport import (
-    Refused,
-    RelayDown,
-    Transport,
-    Undeliverable,
-    Withdrawn,
-    transport_for,
-)
+from newsletter.database import DatabaseNotReady, database_now, first_line, write_transaction
+from newsletter.domain.retry import relay_pause
+from newsletter.mail.compose import Composer
+from newsletter.mail.connections import Connection, Connections, Ended
+from newsletter.mail.housekeeping import Housekeeping
+from newsletter.mail.schedule import Schedule
+from newsletter.mail.sending import Sender
+from newsletter.mail.transport import GivenUp, Interrupted, Refused, RelayDown
 from newsletter.models.outbox import Lane
-from newsletter.services import alarms, counting, deliver, idempotency, self_service, spooled
+from newsletter.services import attempts, deliver
 from newsletter.services.deliver import Claimed
-from newsletter.services.purge import purge
-from newsletter.services.take_return import MEANT_SOMETHING, Taken, take_return
 from newsletter.settings import Settings
-from newsletter.spool import Spool
 
-_LIMITS = {Lane.INTERACTIVE: 50, Lane.TRANSACTIONAL: 10, Lane.BULK: 5}  # claimed at once
 _POLL = 0.25  # seconds between looks into an empty outbox: how long a first mail waits at most
-_PURGE_EVERY = 600.0  # seconds
-_STORE_PAUSES = (0.2, 0.5, *[1.0] * 60)  # seconds between tries to store a result
-
-_WAY = "smtp"  # how the relay's own refusals reach us
-
-# Stores what became of a message, and tells what was made of what the relay said of its recipient.
-_Record = Callable[[Session, datetime], Taken | None]
+_AT_ONCE, _AT_ONCE_MOST = 50, 500  # messages of a lane that are claimed at once
+# So many sessions that end over their message, one after another, are the relay's doing, not the messages'.
+_INTERRUPTED = 3
+_MINUTE = 60.0
+_MORE_CONNECTIONS_AFTER = 60.0  # seconds after a relay took no more of them
 
 log = structlog.get_logger()
 
 
 class Worker:
-    """Works until `stop` is set; the message in hand is always finished."""
+    """Works until `stop` is set; the messages in hand are always finished."""
 
     def __init__(self, app: Flask, settings: Settings, composer: Composer, stop: threading.Event) -> None:
-        self._app = app
         self._settings = settings
-        self._composer = composer
-        self._spool = Spool(settings.spool_dir)
-        self._transport: Transport = transport_for(settings)
-        self._dead_letters = DeadLetters(settings.dead_letters_dir)
         self._stop = stop
         self._random = random.Random()  # noqa: S311 - jitter
+        self._sender = Sender(app, settings, composer)
+        self._housekeeping = Housekeeping(app, settings)
+        self._connections = Connections(settings, self._sender)
+        self._busy: dict[UUID, Connection] = {}
+        # One Maildir, or so many connections; fewer while the relay takes no more.
+        self._most = settings.smtp_connections if settings.smtp is not None else 1
+        self._allowed = self._most
+        self._more_at = float("-inf")
+        self._schedule = Schedule(self._most, patient=False, chance=self._random)
         self._lease_id = uuid4()
-        self._relay_failures = 0
-        self._purged_at = float("-inf")
-        self._busy = threading.Event()
+        self._at_once = _AT_ONCE
+        self._more_due: frozenset[Lane] = frozenset()
+        self._looked_at = self._extended_at = float("-inf")
+        self._relay_failures = self._interrupted = 0
+        self._rests_until = float("-inf")
 
     def run(self, *, once: bool = False) -> None:
         """Send what is due until told to stop; with `once`, until nothing is due any more.
 
         With `once`, a relay that is down raises `RelayDown`, and a database that is away its error.
         """
-        heartbeat = threading.Thread(target=self._keep_claims, name="outbox-heartbeat", daemon=True)
-        heartbeat.start()
+        self._schedule = Schedule(self._most, patient=once, chance=self._random)
         try:
             while not self._stop.is_set():
                 try:
-                    worked = self._round()
+                    found = self._step(once=once)
                 except RelayDown as error:
                     if once:
                         raise
-                    self._relay_failures += 1
-                    pause = relay_pause(self._relay_failures, self._random)
-                    log.error(
-                        "relay_down", error=str(error), failures=self._relay_failures, pause=round(pause, 1)
-                    )
-                    self._stop.wait(pause)
-                    continue
+                    self._rest(error)
                 except (SQLAlchemyError, DatabaseNotReady) as error:
                     if once:
                         raise
                     log.error("database_error", error=first_line(error))
                     self._stop.wait(1.0)
-                    continue
-                if not worked and once:
-                    return
-                if not worked:
-                    self._stop.wait(_POLL)
+                else:
+                    if once and not found:
+                        return
         finally:
-            self._stop.set()
-            self._transport.close()
-            heartbeat.join()
+            self._finish()
 
-    def _round(self) -> bool:
-        """Forget, claim, send. Returns whether there was anything to send."""
-        self._let_go()
-        self._purge()
-        self._lease_id = uuid4()
-        with self._session() as session, write_transaction(session):
-            claimed = deliver.claim(
-                session, self._settings, database_now(session), lease_id=self._lease_id, limits=_LIMITS
-            )
-        self._busy.set()
-        try:
-            for number, message in enumerate(claimed):
-                if self._stop.is_set():
-                    self._release(claimed[number:])
-                    break
-                try:
-                    self._send(message)
-                except RelayDown:
-                    self._release(claimed[number:])
-                    raise
-                self._relay_failures = 0
-        finally:
-            self._busy.clear()
-        return bool(claimed)
-
-    def _send(self, message: Claimed) -> None:
-        began = time.monotonic()
-        record: _Record
-        try:
-            letter = self._compose(message)
-            self._transport.send(letter, still_wanted=lambda: self._still_wanted(message))
-        except Withdrawn:
-            log.info("mail_withdrawn", message=str(message.id))
-            counted.mailed(message.kind.value, "withdrawn")
-            return
-        except Undeliverable as error:
-            result, record = "failed", self._fail(message, str(error))
-        except Refused as error:
-            result, record = self._refused(message, error)
-        else:
-            result = "sent"
-            log.info(
-                "mail_sent", message=str(message.id), kind=message.kind.value, attempt=message.attempts,
-                seconds=round(time.monotonic() - began, 3),
-            )  # fmt: skip
-
-            def record(session: Session, now: datetime) -> None:
-                deliver.record_sent(session, self._settings, now, message)
-
-        taken = self._store(record)
-        counted.mailed(message.kind.value, result)
-        if taken in MEANT_SOMETHING:
-            counted.returned(ReturnKind.BOUNCE.value, _WAY)
-
-    def _store(self, record: _Record) -> Taken | None:
-        """Write what became of a message. What the relay took must not be forgotten because the database is
-        away for a moment: it would be sent again."""
-        for pause in (*_STORE_PAUSES, None):
-            try:
-                with self._session() as session, write_transaction(session):
-                    return record(session, datetime.now(UTC))
-            except (SQLAlchemyError, DatabaseNotReady) as error:
-                if pause is None:
-                    raise
-                log.error("result_not_stored", error=first_line(error))
-                time.sleep(pause)
-        return None
-
-    def _compose(self, message: Claimed) -> Letter:
-        """One message that cannot be written must not hold up the others."""
-        try:
-            return self._composer.compose(message, datetime.now(UTC))
-        except Exception as error:
-            log.exception("mail_not_written", message=str(message.id))
-            raise Refused(451, f"cannot be written: {type(error).__name__}") from error
-
-    def _refused(self, message: Claimed, error: Refused) -> tuple[str, _Record]:
-        """What became of it, in a word, and how that is stored."""
-        age = datetime.now(UTC) - message.created_at
-        if error.verdict is Verdict.NEVER or age > GIVE_UP_AFTER:
-            return "failed", self._and_return(message, error, self._fail(message, str(error)))
-        wait = delay_before(message.attempts + 1, self._random)
-        log.warning(
-            "mail_delayed",
-            message=str(message.id),
-            reply=_reply(error),
-            minutes=round(wait / timedelta(minutes=1)),
-        )
-
-        def retry(session: Session, now: datetime) -> None:
-            deliver.record_retry(session, message, at=now + wait, error=str(error))
-
-        # Refused for our sake, for now: an alarm at once, and the mail again later.
-        ours = (error.said or "").startswith("5")
-        return "delayed", self._and_return(message, error, retry) if ours else retry
-
-    def _and_return(self, message: Claimed, error: Refused, record: _Record) -> _Record:
-        """What the relay said is a bounce like any that comes back by mail, and the policy is the same."""
-        if error.said is None:
-            return record
-        if error.of_sender:
-            return self._and_alarm(error.said, record)
-        status = precise(None, error.said)
-        ret = Return(
-            ReturnKind.BOUNCE, bounce_key(message.id, status), _WAY,
-            outbox_id=message.id, address=message.address, status=status, diagnostic=error.said,
-        )  # fmt: skip
-
-        def record_both(session: Session, now: datetime) -> Taken:
-            record(session, now)
-            return take_return(session, self._settings, now, ret)
-
-        return record_both
-
-    def _and_alarm(self, said: str, record: _Record) -> _Record:
-        log.error("sender_refused", reply=said[:3], way=_WAY)
-
-        def record_both(session: Session, now: datetime) -> None:
-            record(session, now)
-            alarms.sound(session, now, alarms.SENDER_REFUSED, said)
-
-        return record_both
-
-    def _fail(self, message: Claimed, error: str) -> _Record:
-        log.warning("mail_failed", message=str(message.id), reply=error.split(" ", 1)[0])
-        return lambda session, _now: deliver.record_failure(session, message, error=error)
-
-    def _let_go(self) -> None:
-        """Who unsubscribed while the database was away is not mailed when it is back."""
-        with self._app.app_context():
-            spooled.drain(db.engine, self._settings, self._spool)
-
-    def _still_wanted(self, message: Claimed) -> bool:
-        self._let_go()
-        with self._session() as session:
-            return deliver.still_wanted(session, message)
-
-    def _release(self, messages: list[Claimed]) -> None:
-        with self._session() as session, write_transaction(session):
-            deliver.release(session, database_now(session), messages)
-
-    def _keep_claims(self) -> None:
-        """A claim lasts while this process lives, however slow the relay is."""
-        while not self._stop.wait(self._settings.outbox_lease.total_seconds() / 3):
-            if not self._busy.is_set():
-                continue
-            try:
-                with self._session() as session, write_transaction(session):
-                    deliver.extend(session, self._settings, database_now(session), lease_id=self._lease_id)
-            except (SQLAlchemyError, DatabaseNotReady) as error:
-                log.error("lease_not_extended", error=first_line(error))
-
-    def _purge(self) -> None:
-        if time.monotonic() - self._purged_at < _PURGE_EVERY:
-            return
-        while not self._stop.is_set():
-            with self._session() as session, write_transaction(session):
-                purged = purge(session, self._settings, datetime.now(UTC))
-            if not purged:
+    def _step(self, *, once: bool) -> bool:
+        """Claim, hand out, and hear what has ended. Returns whether there is anything left to do."""
+        now = time.monotonic()
+        looks = now - self._looked_at >= _POLL or self._schedule.is_empty
+        if looks:
+            self._looked_at = now
+            self._sender.let_go()
+            while self._housekeeping.work() and once and not self._stop.is_set():
+                pass
+            self._put_off(self._schedule.surplus(now))
+        self._extend(now)
+        found = self._claim(now, looks=looks) if now >= self._rests_until else False
+        self._hand_out(now)
+        for message_id in self._schedule.in_the_way():
+            if self._busy[message_id].give_up():
                 break
-            log.info("unconfirmed_purged", subscriptions=purged)
-        with self._session() as session, write_transaction(session):
-            counting.forget(session, datetime.now(UTC))
-            idempotency.forget(session, datetime.now(UTC))
-            self_service.forget_changes(session, self._settings, datetime.now(UTC))
-        with self._app.app_context():
-            drop_old_pages(db.engine)
-        self._dead_letters.forget(datetime.now(UTC))
-        self._purged_at = time.monotonic()
+        # Whoever is behind what must wait is looked for at once, and so is the end of a run.
+        wanted = self._schedule.limits(at_once=self._at_once)
+        hurries = any(wanted[lane] for lane in self._more_due) or (once and not self._schedule.running)
+        self._hear(self._connections.ended(0.001 if hurries and now >= self._rests_until else _POLL))
+        return found or not looks or not self._schedule.is_empty
 
-    @contextmanager
-    def _session(self) -> Iterator[Session]:
-        """A session of its own: Flask-SQLAlchemy's lives as long as the context that is pushed here."""
-        with self._app.app_context():
-            yield db.session()
+    # Claims
 
+    def _claim(self, now: float, *, looks: bool) -> bool:
+        """Take what is due where more is wanted; returns whether there was any."""
+        probing = self._relay_failures > 0
+        wanted = self._schedule.limits(at_once=1 if probing else self._at_once)
+        limits = {lane: most for lane, most in wanted.items() if most and (looks or lane in self._more_due)}
+        if not limits:
+            return False
 
-def _reply(error: Refused) -> str:
-    """The reply's code: its text may quote the address."""
-    return str(error).split(" ", 1)[0]
+        def wait(domain: str) -> timedelta | None:
+            seconds = self._schedule.wait(domain, now)
+            return None if seconds is None else timedelta(seconds=seconds)
+
+        with self._sender.session() as session, write_transaction(session):
+            claims = deliver.claim(
+                session, self._settings, database_now(session),
+                lease_id=self._lease_id, limits=limits, wait=wait,
+            )  # fmt: skip
+        self._schedule.add(claims.messages)
+        self._more_due = (self._more_due - limits.keys()) | claims.more
+        # Where most of them were put off, who waits behind them is reached in larger steps.
+        asked = sum(limits[lane] for lane in claims.more)
+        in_vain = sum(message.lane in claims.more for message in claims.messages) < asked / 2
+        self._at_once = min(self._at_once * 4, _AT_ONCE_MOST) if in_vain else _AT_ONCE
+        return bool(claims.messages or claims.more)
+
+    def _extend(self, now: float) -> None:
+        """A claim lasts while this process lives, however slow the relay is."""
+        if now - self._extended_at < self._settings.outbox_lease.total_seconds() / 3:
+            return
+        self._extended_at = now
+        messages = self._schedule.ids()
+        if not messages:
+            return
+        try:
+            with self._sender.session() as session, write_transaction(session):
+                attempts.extend(
+                    session, self._settings, database_now(session), messages, lease_id=self._lease_id
+                )
+        except (SQLAlchemyError, DatabaseNotReady) as error:
+            log.error("lease_not_extended", error=first_line(error))
+
+    def _put_off(self, messages: Sequence[tuple[Claimed, float]]) -> None:
+        """Give claims back that were not tried, each to be due in so many seconds."""
+        if not messages:
+            return
+        with self._sender.session() as session, write_transaction(session):
+            now = database_now(session)
+            attempts.release(
+                session, [(message, now + timedelta(seconds=seconds)) for message, seconds in messages]
+            )
+
+    def _release(self, *lanes: Lane) -> None:
+        """Give back what waits here: it is due at once, for any worker."""
+        self._put_off([(message, 0.0) for message in self._schedule.take_out(*lanes)])
+
+    def _try_to_release(self) -> None:
+        """As `_release`; where the database is away, the claims end by themselves."""
+        try:
+            self._release()
+        except (SQLAlchemyError, DatabaseNotReady) as error:
+            log.error("database_error", error=first_line(error))
+
+    # Dialogues
+
+    def _hand_out(self, now: float) -> None:
+        if now < self._rests_until:
+            return
+        if self._allowed < self._most and now >= self._more_at:
+            self._allowed += 1
+            self._more_at = now + _MORE_CONNECTIONS_AFTER
+        # Whether a relay that was down is back is tried with one message.
+        self._schedule.connections = 1 if self._relay_failures else self._allowed
+        while (message := self._schedule.next(now)) is not None:
+            connection = self._connections.send(message)
+            self._busy[message.id] = connection
+            self._schedule.begin(message, connection.waited)
+
+    def _hear(self, ended: Sequence[Ended]) -> None:
+        """Take note of dialogues that have ended. Raises `RelayDown` where the relay is to be left alone, and
+        errors of the database."""
+        fault: Exception | None = None
+        now = time.monotonic()
+        for one in ended:
+            del self._busy[one.message.id]
+            waited = one.connection.waited()
+            try:
+                self._judge(one, waited, now)
+            except Exception as error:  # noqa: BLE001 - raised when all were heard
+                fault = error
+        if self._sender.is_refused.is_set():
+            # What goes to many is claimed anew, and put off where that stops the run (checklist B3).
+            self._sender.is_refused.clear()
+            self._release(Lane.BULK)
+        if fault is not None:
+            raise fault
+
+    def _judge(self, ended: Ended, waited: float | None, now: float) -> None:
+        message, error = ended.message, ended.error
+        others = len(self._busy) + self._connections.opened() - ended.connection.is_open
+        if isinstance(error, RelayDown) and others:
+            self._take_fewer(others, now, error)
+            self._schedule.put_back(message)
+            return
+        if isinstance(error, Refused) and others:
+            ended.connection.part()
+            self._take_fewer(others, now, error)
+            self._schedule.put_back(message)
+            return
+        self._schedule.end(message, waited, now)
+        if error is None:
+            self._relay_failures = self._interrupted = 0
+        elif isinstance(error, RelayDown):
+            self._put_off([(message, 0.0)])
+            raise error
+        elif isinstance(error, GivenUp):
+            log.info("mail_given_way", message=str(message.id), seconds=round(waited or 0.0, 1))
+            self._put_off([(message, self._schedule.turn_of(message.domain, now))])
+        elif isinstance(error, Refused):
+            self._sender.refuse(message, error)
+        elif isinstance(error, Interrupted):
+            self._judge_interrupted(message, error)
+        else:
+            raise error
+
+    def _judge_interrupted(self, message: Claimed, error: Interrupted) -> None:
+        self._interrupted += 1
+        is_relays = self._interrupted > _INTERRUPTED
+        if not error.in_doubt and (error.of_session or is_relays):
+            # It loses no attempt. Not at once, in case it is the message all the same.
+            self._put_off([(message, _MINUTE * self._random.uniform(0.8, 1.2))])
+        elif not error.in_doubt:
+            self._sender.retry(message, error)
+        if is_relays:
+            raise RelayDown(str(error)) from error
+
+    def _take_fewer(self, connections: int, now: float, error: Exception) -> None:
+        """The relay takes no more connections than these."""
+        self._allowed = max(1, min(self._allowed, connections))
+        self._more_at = now + _MORE_CONNECTIONS_AFTER
+        log.warning("fewer_connections", connections=self._allowed, error=str(error))
+
+    def _rest(self, error: RelayDown) -> None:
+        """Leave the relay alone for a while; all that was not tried waits in the outbox."""
+        self._relay_failures += 1
+        self._allowed = self._most
+        pause = relay_pause(self._relay_failures, self._random)
+        self._rests_until = time.monotonic() + pause
+        log.error("relay_down", error=str(error), failures=self._relay_failures, pause=round(pause, 1))
+        self._try_to_release()
+
+    def _finish(self) -> None:
+        """Finish the messages in hand, give back the others and part politely."""
+        self._try_to_release()
+        while self._busy:
+            self._extend(time.monotonic())
+            try:
+                self._hear(self._connections.ended(_POLL))
+            except RelayDown as error:
+                log.error("relay_down", error=str(error))
+            except (SQLAlchemyError, DatabaseNotReady) as error:
+                log.error("database_error", error=first_line(error))
+            self._try_to_release()
+        self._connections.close()

@@ -1,4 +1,4 @@
-"""The worker's side of the outbox: claim what is due, and record what became of it.
+"""The worker's side of the outbox: claim what is due. What becomes of it is in `attempts`.
 
 A claim is a lease: `next_attempt_at` is pushed to the lease's end, so that a dead worker's mail comes
 due again by itself. On PostgreSQL the ids are picked with SKIP LOCKED first and updated after: in one
@@ -7,9 +7,9 @@ statement, PostgreSQL may run the inner select again and exceed the limit.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -73,22 +73,47 @@ class Claimed:
     list: ListView
     held: tuple[Held, ...]
 
+    @property
+    def domain(self) -> str:
+        """Where it goes, as far as it matters for how fast that takes mail."""
+        return _domain(self.address)
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What a worker takes at once, and the lanes in which more may be due."""
+
+    messages: list[Claimed]
+    more: frozenset[Lane]
+
+
+def _no_wait(_domain: str) -> timedelta | None:
+    return None
+
 
 def claim(
-    session: Session, settings: Settings, now: datetime, *, lease_id: UUID, limits: Mapping[Lane, int]
-) -> list[Claimed]:
+    session: Session,
+    settings: Settings,
+    now: datetime,
+    *,
+    lease_id: UUID,
+    limits: Mapping[Lane, int],
+    wait: Callable[[str], timedelta | None] = _no_wait,
+) -> Claims:
     """Take messages that are due, of each lane up to its limit. State and suppression are read again here
-    (S7): a message whose reason is gone is cancelled and not returned."""
-    ids = [
-        row.id
+    (S7): a message whose reason is gone is cancelled and not returned. `wait` tells for a domain whether it
+    can take one message more now (None), or for how long that is put off."""
+    due = {
+        lane: [row.id for row in _DUE.rows(session, lane=lane.value, now=now, most=most)]
         for lane, most in limits.items()
         if most > 0
-        for row in _DUE.rows(session, lane=lane.value, now=now, most=most)
-    ]
+    }
+    more = frozenset(lane for lane, found in due.items() if len(found) == limits[lane])
+    ids = [identifier for found in due.values() for identifier in found]
     if not ids:
-        return []
+        return Claims([], more)
     rows = _CONTENTS.rows(session, ids=ids)
-    put_off = _put_off(session, now, rows)
+    put_off = _put_off(session, now, rows) | _put_off_slow(session, now, rows, wait)
     suppressed = suppress.reasons(session, settings, {_recipient(row).identity for row in rows})
     wanted = [row for row in rows if row.message not in put_off and _is_wanted(row, suppressed)]
     held = _held(
@@ -109,7 +134,7 @@ def claim(
         if Kind(row.kind) in ABOUT_ADDRESSES:
             # It does not go to the address that they have: a bounce may be here before the relay's yes is.
             _set(session, [row.message], sent_to=digest_of(_recipient(row).address, settings.secret_keys))
-    return [_claimed(row, lease_id, held.get(row.subscriber_id, ())) for row in wanted]
+    return Claims([_claimed(row, lease_id, held.get(row.subscriber_id, ())) for row in wanted], more)
 
 
 def _put_off(session: Session, now: datetime, rows: Sequence[Row[Any]]) -> set[UUID]:
@@ -123,6 +148,21 @@ def _put_off(session: Session, now: datetime, rows: Sequence[Row[Any]]) -> set[U
         return set()
     _set(session, in_bulk, status=Status.QUEUED.value, next_attempt_at=now + alarms.HOLD, lease_id=None)
     return in_bulk
+
+
+def _put_off_slow(
+    session: Session, now: datetime, rows: Sequence[Row[Any]], wait: Callable[[str], timedelta | None]
+) -> set[UUID]:
+    """Those whose domain takes mail so slowly that it is not their turn for some time: whoever is behind them
+    must not wait with them."""
+    waits = {row.message: wait(_domain(_recipient(row).address)) for row in rows}
+    at = {message: now + time for message, time in waits.items() if time is not None}
+    _PUT_OFF.run(session, [{"message": message, "next_attempt_at": moment} for message, moment in at.items()])
+    return set(at)
+
+
+def _domain(address: str) -> str:
+    return address.rpartition("@")[2].lower()
 
 
 class _Recipient(NamedTuple):
@@ -201,72 +241,6 @@ def _held(session: Session, subscriber_ids: Collection[UUID]) -> dict[UUID, list
     return found
 
 
-def still_wanted(session: Session, message: Claimed) -> bool:
-    """Whether the message is still ours to send: asked right before DATA (checklist U12)."""
-    return bool(_WANTED.rows(session, message=message.id, lease=message.lease_id))
-
-
-def extend(session: Session, settings: Settings, now: datetime, *, lease_id: UUID) -> None:
-    """Keep a living worker's claims from coming due."""
-    session.connection().execute(
-        update(_OUTBOX)
-        .where(_OUTBOX.c.lease_id == lease_id, _OUTBOX.c.status == Status.INFLIGHT.value)
-        .values(next_attempt_at=now + settings.outbox_lease)
-    )
-
-
-def record_sent(session: Session, settings: Settings, now: datetime, message: Claimed) -> None:
-    """The relay took it; true even where it was cancelled while the relay had it already."""
-    _SENT.run(
-        session,
-        [
-            {
-                "message": message.id,
-                "lease": message.lease_id,
-                "sent_at": now,
-                "status": Status.SENT.value,
-                "sent_to": digest_of(message.address, settings.secret_keys),
-            }
-        ],
-    )
-
-
-def record_retry(session: Session, message: Claimed, *, at: datetime, error: str) -> None:
-    """The relay wants it later."""
-    _record(session, message, status=Status.AWAITING_RETRY.value, next_attempt_at=at, last_error=error)
-
-
-def record_failure(session: Session, message: Claimed, *, error: str) -> None:
-    """It will not be sent."""
-    _record(session, message, status=Status.FAILED.value, last_error=error)
-
-
-def release(session: Session, now: datetime, messages: Sequence[Claimed]) -> None:
-    """Give back claims that were not tried: they are due at once, for any worker."""
-    for message in messages:
-        _record(
-            session,
-            message,
-            status=Status.QUEUED.value,
-            next_attempt_at=now,
-            attempts=_OUTBOX.c.attempts - 1,
-            lease_id=None,
-        )
-
-
-def _record(session: Session, message: Claimed, **values: Any) -> None:
-    """Write a result, unless the message was cancelled or another worker holds it by now."""
-    session.connection().execute(
-        update(_OUTBOX)
-        .where(
-            _OUTBOX.c.id == message.id,
-            _OUTBOX.c.lease_id == message.lease_id,
-            _OUTBOX.c.status == Status.INFLIGHT.value,
-        )
-        .values(**values)
-    )
-
-
 def _set(session: Session, ids: Collection[UUID], **values: Any) -> None:
     if ids:
         session.connection().execute(update(_OUTBOX).where(_OUTBOX.c.id.in_(list(ids))).values(**values))
@@ -323,9 +297,4 @@ _CONTENTS = Query(
     .where(among(_OUTBOX.c.id, "ids"))
     .order_by(_OUTBOX.c.lane, _OUTBOX.c.next_attempt_at, _OUTBOX.c.id)
 )
-_OURS = (_OUTBOX.c.id == bindparam("message"), _OUTBOX.c.lease_id == bindparam("lease"))
-_WANTED = Query(select(_OUTBOX.c.id).where(*_OURS, _OUTBOX.c.status == Status.INFLIGHT.value))
-_SENT = Query(
-    update(_OUTBOX).where(*_OURS, text("status IN ('inflight', 'cancelled')")),
-    columns=("status", "sent_at", "last_error", "sent_to"),
-)
+_PUT_OFF = Query(update(_OUTBOX).where(_OUTBOX.c.id == bindparam("message")), columns=("next_attempt_at",))

@@ -18,7 +18,7 @@ from newsletter.domain.resending import BUDGETS, COOL_DOWN
 from newsletter.extensions import db
 from newsletter.models import ConsentEvent, LedgerHead, LedgerPage, OutboxMessage, Subscriber, Subscription
 from newsletter.models.outbox import Lane, Status
-from newsletter.services import deliver
+from newsletter.services import attempts, deliver
 from newsletter.services.confirm import Answer, Press, confirm
 from newsletter.services.evidence import Seen
 from newsletter.services.purge import purge
@@ -67,8 +67,8 @@ class Anything(RuleBasedStateMachine):
         def send(session: object) -> None:
             limits = dict.fromkeys(Lane, 10)
             claimed = deliver.claim(session, self.service.settings, self.now, lease_id=uuid4(), limits=limits)  # type: ignore[arg-type]
-            for message in claimed:
-                deliver.record_sent(session, self.service.settings, self.now, message)  # type: ignore[arg-type]
+            for message in claimed.messages:
+                attempts.record_sent(session, self.service.settings, self.now, message)  # type: ignore[arg-type]
                 person = next(p for p in _PEOPLE if p.lower() == message.address.lower())
                 self.sent[person].append(self.now)
                 self.links.append((message.subscription_id, message.generation))

@@ -30,7 +30,7 @@ def claim(service: Service, limit: int = 3) -> list[str]:
     with service.app.app_context(), write_transaction(db.session()):
         limits = dict.fromkeys(Lane, limit)
         claimed = deliver.claim(db.session(), service.settings, now(), lease_id=uuid4(), limits=limits)
-        return [message.address for message in claimed]
+        return [message.address for message in claimed.messages]
 
 
 def lanes(service: Service) -> list[tuple[str, str]]:

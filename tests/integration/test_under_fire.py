@@ -65,7 +65,7 @@ def test_many_different_sign_ups_at_once_are_each_stored_and_mailed_once(service
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_s6_killing_the_worker_again_and_again_loses_no_mail_and_doubles_only_the_one_in_doubt(
+def test_s6_killing_the_worker_again_and_again_loses_no_mail_and_doubles_only_those_in_doubt(
     make_service: Callable[..., Service], kind: str
 ) -> None:
     service = make_service(kind, NEWSLETTER_OUTBOX_LEASE_SECONDS="1")
@@ -96,7 +96,7 @@ def test_s6_killing_the_worker_again_and_again_loses_no_mail_and_doubles_only_th
     assert set(copies) == set(addresses)
     assert set(service.statuses()) == {"sent"}
     doubled = [address for address, number in copies.items() if number > 1]
-    assert sum(copies.values()) - len(addresses) <= kills
+    assert sum(copies.values()) - len(addresses) <= kills * service.settings.smtp_connections
     for address in doubled:
         assert len({mail.message["Message-ID"] for mail in service.sink.to(address)}) == 1
 

@@ -12,7 +12,7 @@ import pytest
 from newsletter.database import write_transaction
 from newsletter.extensions import db
 from newsletter.models.outbox import Lane
-from newsletter.services import deliver
+from newsletter.services import attempts, deliver
 from tests.support.postgres import Postgres
 from tests.support.service import Service, eventually, now, path
 from tests.support.smtp import Received
@@ -20,9 +20,10 @@ from tests.support.smtp import Received
 
 def _claim(service: Service, limit: int = 10, at: datetime | None = None) -> list[deliver.Claimed]:
     with service.app.app_context(), write_transaction(db.session()):
+        limits = dict.fromkeys(Lane, limit)
         return deliver.claim(
-            db.session(), service.settings, at or now(), lease_id=uuid4(), limits=dict.fromkeys(Lane, limit)
-        )
+            db.session(), service.settings, at or now(), lease_id=uuid4(), limits=limits
+        ).messages
 
 
 def test_an_accepted_mail_is_recorded_as_sent(service: Service) -> None:
@@ -151,13 +152,17 @@ def test_a_dead_relay_delays_mail_and_loses_none(service: Service) -> None:
     assert service.statuses() == ["sent"] * 5
 
 
-def test_the_connection_to_the_relay_is_kept(service: Service) -> None:
-    for number in range(5):
+@pytest.mark.parametrize("connections", [1, 3])
+def test_connections_to_the_relay_are_kept_and_no_more_than_the_setting_says(
+    make_service: Callable[..., Service], connections: int
+) -> None:
+    service = make_service("sqlite", NEWSLETTER_SMTP_CONNECTIONS=str(connections))
+    for number in range(10):
         service.sign_up(f"u{number}@example.org")
     service.send_mail()
 
-    assert len(service.sink.mails) == 5
-    assert len({mail.session for mail in service.sink.mails}) == 1
+    assert len(service.sink.mails) == 10
+    assert len({mail.session for mail in service.sink.mails}) <= connections
 
 
 def test_s7_a_message_whose_reason_is_gone_is_cancelled_when_claimed(service: Service) -> None:
@@ -208,7 +213,7 @@ def test_a_result_of_a_lost_claim_is_not_recorded_over_the_new_one(service: Serv
     service.age(seconds=31)
     _claim(service)
     with service.app.app_context(), write_transaction(db.session()):
-        deliver.record_failure(db.session(), lost, error="late")
+        attempts.record_failure(db.session(), lost, error="late")
 
     assert service.statuses() == ["inflight"]
 

@@ -17,7 +17,8 @@ def fill(
     start: int = 1,
     kind: Kind = Kind.CONFIRMATION,
 ) -> None:
-    """Mails to `count` people at a domain, one after another due before anything that is made from now on."""
+    """Mails to `count` people at a domain, or each at one of their own (`{n}` in it), due before anything that is
+    made from now on."""
     numbers = (
         f"WITH RECURSIVE c(n) AS (SELECT {start} UNION ALL SELECT n + 1 FROM c WHERE n < {start + count - 1})"
     )
@@ -29,7 +30,7 @@ def fill(
 
     person, subscription, mail = map(id_of, (_WHO, _WHAT, _MAIL))
     state = "confirmed" if kind is Kind.WELCOME else "pending"
-    address = f"'reader' || n || '@{domain}'"
+    address = f"'reader' || n || '@{domain}'".replace("{n}", "' || n || '")
     moment = {"now": now() if service.on_postgresql else now().isoformat().replace("+00:00", "Z")}
     service.write(
         f"INSERT INTO subscribers (id, address, identity, search, locale, attributes, created_at) "

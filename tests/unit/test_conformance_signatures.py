@@ -236,6 +236,12 @@ def test_nothing_in_a_mail_or_in_dns_makes_the_check_fall_over(junk: bytes, reco
                 assert all(line.isprintable() for line in describe(mail).values())
 
 
+def test_a_mail_full_of_spaces_is_not_computed_with_for_hours() -> None:
+    mail = _checked(signed() + b" " * 1_000_000)
+
+    assert "1,000 spaces in a row" in _results(mail)["passes"].notes[0]
+
+
 def test_a_mail_full_of_signatures_takes_no_longer_than_one_with_ten() -> None:
     asked: list[str] = []
 
