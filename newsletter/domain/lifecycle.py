@@ -69,7 +69,8 @@ MOVES: dict[tuple[State | None, Event], State] = {
 }
 
 # What an import makes of a subscription: by the state it has, and the state that the file names. Nobody who
-# left comes back by a file, and nobody's consent is lost by one.
+# left comes back by a file, and nobody's consent is lost by one. Who left and was signed up again since is
+# pending, and stays so: a file is no press of the button.
 IMPORTS: dict[State | None, dict[State, State]] = {
     None: {state: state for state in State},
     State.PENDING: {state: state for state in State},

@@ -15,7 +15,7 @@ from newsletter.services.importing import HasEnded, cancel_import, start_import
 from newsletter.services.suppress import suppress
 from tests.support.api import add_list
 from tests.support.importing import STATED, found, imported, looked_at, reasons, started, uploaded
-from tests.support.service import Service, now
+from tests.support.service import Service, now, path
 
 HEADER = "email,name,state\n"
 
@@ -73,6 +73,21 @@ def test_what_follows_from_each_state_is_what_the_table_says(service: Service, t
     assert service.states() == {address: IMPORTS[there][named] for named, address in people.items()}
     moved = [n for n in State if IMPORTS[there][n] is not there]
     assert service.one("SELECT count(*) FROM consent_events WHERE before IS NOT NULL") == len(moved)
+
+
+def test_who_left_and_was_signed_up_again_is_confirmed_by_nobody_but_themself(service: Service) -> None:
+    """Anybody may type their address, and the file may be from before they left."""
+    mail = service.confirmed("ann@example.org")
+    service.client.post(path(mail.link("unsubscribe")))
+    service.sign_up("ann@example.org")
+
+    imported(service, HEADER + "ann@example.org,Ann,confirmed\n", statement=STATED)
+
+    assert service.states() == {"ann@example.org": "pending"}
+    service.age(minutes=11)
+    again = service.mail_to("ann@example.org")[-1]
+    assert service.client.post(path(again.link("confirm"))).status_code == 200
+    assert service.states() == {"ann@example.org": "confirmed"}
 
 
 def test_who_left_does_not_come_back_and_the_report_says_so(service: Service) -> None:

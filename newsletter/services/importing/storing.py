@@ -28,6 +28,9 @@ from newsletter.services.importing.standing import Refused
 
 _GONE = (State.UNSUBSCRIBED, State.BOUNCED, State.COMPLAINED)
 _WANTS_MAIL = "('pending', 'confirmed')"
+# Who left, and has been signed up again since, by whomever: a file is no more their consent than before, so
+# only they confirm it.
+_LEFT_ONCE = "x.state = 'pending' AND x.unsubscribed_at IS NOT NULL"
 # The ids of new subscriptions: their own where they bring one that is free.
 _ID = "coalesce(s.own_id, s.subscription_id)"
 _LIFTABLE = ", ".join(f"'{reason}'" for reason in sorted(LIFTABLE))
@@ -79,12 +82,17 @@ class Storing:
         if writing or self._terms.all_lists:
             # What a check tells must not tell whom other lists suppress.
             self._bar()
-        if writing and not self._add_people():
-            return
+        if writing:
+            anybody_known = self._add_people()
+            if self._on_postgresql:
+                self._bar_meanwhile()
+            if not anybody_known:
+                return
         self._run(
             "INSERT INTO known (line, person, subscription, before, after) "  # noqa: S608
             "SELECT s.line, p.id, x.id, x.state, "
             f"CASE WHEN b.line IS NOT NULL AND s.state IN {_WANTS_MAIL} THEN x.state "
+            f"WHEN {_LEFT_ONCE} AND s.state = 'confirmed' THEN x.state "
             f"ELSE {_after('x.state', 's.state')} END "
             "FROM staged s JOIN subscribers p ON p.identity = s.identity "
             f"LEFT JOIN subscriptions x ON x.subscriber_id = p.id AND x.list_id = {self._list} "
@@ -106,9 +114,18 @@ class Storing:
             self._run(
                 "DELETE FROM barred WHERE line IN (SELECT s.line FROM staged s JOIN barred b "
                 "ON b.line = s.line AND b.reason = s.suppressed "
-                "JOIN subscribers p ON p.identity = s.identity "
+                "JOIN subscribers p ON p.identity = s.identity AND p.id <> s.subscriber_id "
                 "WHERE s.line IN (SELECT line FROM staged_events))"
             )
+
+    def _bar_meanwhile(self) -> None:
+        """Find who erased themself between the first look and the moment when their row was ours. They were
+        added anew then, which is taken back: nobody has seen it."""
+        self._bar()
+        self._run(
+            "DELETE FROM subscribers WHERE id IN "
+            "(SELECT s.subscriber_id FROM staged s JOIN barred b ON b.line = s.line)"
+        )
 
     def store(self) -> int:
         """Store all of it; returns how many are asked to confirm."""
