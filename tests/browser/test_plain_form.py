@@ -49,7 +49,7 @@ def test_without_a_registered_return_address_the_reader_stays_with_us(
     assert embedded.state_of(email) == "pending"
 
 
-def test_a_mistake_is_shown_on_a_page_of_ours_with_what_was_typed(
+def test_a_mistake_is_shown_on_a_page_of_ours_with_what_was_typed_and_leads_back_once_mended(
     embedded: Embedded, visit: Callable[..., Page], email: str
 ) -> None:
     page = visit(f"{embedded.newspaper}/form", script=False)
@@ -61,5 +61,6 @@ def test_a_mistake_is_shown_on_a_page_of_ours_with_what_was_typed(
     expect(field).to_have_value("ann@example")
     field.fill(email)
     page.get_by_role("button", name="Sign up").click()
-    expect(page.get_by_role("heading", name="Check your inbox")).to_be_visible()
+    expect(page.get_by_role("heading", name="Thank you.")).to_be_visible()
+    assert page.url == f"{embedded.newspaper}/thanks"
     assert embedded.state_of(email) == "pending"
