@@ -39,7 +39,7 @@ from newsletter.settings import Settings
 from newsletter.work.import_watch import Stopped, Watch
 
 _FORGET_EVERY = 3600.0  # seconds
-_CACHE = 64 * 1024  # KiB that SQLite may keep in memory while it stores
+_CACHE = 96 * 1024  # KiB that SQLite may keep in memory while it stores
 # SQLSTATEs of what another try can mend: a deadlock, a conflict, a lock that was not got.
 _FLEETING = ("40", "55P03", "57")
 

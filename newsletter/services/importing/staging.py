@@ -18,8 +18,8 @@ from newsletter.services.importing.reading import Bad
 from newsletter.services.importing.validating import Checked
 
 BATCH = 5000
-# What SQLite stores at once: two or three seconds, and some 100 MB of its log.
-PART, PART_BYTES = 40_000, 24 * 1024 * 1024  # rows; bytes of the file
+# What SQLite stores at once: three or four seconds, and some 160 MB of its log.
+PART, PART_BYTES = 60_000, 24 * 1024 * 1024  # rows; bytes of the file
 MOST_REFUSALS = 100_000  # that are kept one by one; all are counted
 
 # What is about the rows of one part.
