@@ -45,7 +45,7 @@ def enforce_types(connection: Connection) -> None:
 
 
 def has_types(connection: Connection) -> bool:
-    """Whether tables have such checks: from migration 0015 on."""
+    """Whether tables have such checks: from migration 0009 on."""
     return any(_MARK in written for _, written in _tables(connection))
 
 

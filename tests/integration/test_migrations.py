@@ -94,7 +94,7 @@ def test_types_are_enforced_without_loss_of_a_row_an_index_or_a_trigger(on_sqlit
     tables = sorted(db.metadata.tables)
     rows, schema = {table: on_sqlite.rows(f"SELECT * FROM {table}") for table in tables}, _schema(on_sqlite)
     with on_sqlite.app.app_context():
-        flask_migrate.downgrade(directory=str(MIGRATIONS), revision="0014")
+        flask_migrate.downgrade(directory=str(MIGRATIONS), revision="0008")
         without = db.session.execute(
             text("SELECT count(*) FROM sqlite_schema WHERE sql LIKE '%/* types */%'")
         ).scalar()
@@ -110,7 +110,7 @@ def test_types_are_enforced_without_loss_of_a_row_an_index_or_a_trigger(on_sqlit
 def test_an_upgrade_names_what_is_of_another_type_and_changes_nothing(on_sqlite: Service) -> None:
     on_sqlite.confirmed("ann@example.org")
     with on_sqlite.app.app_context():
-        flask_migrate.downgrade(directory=str(MIGRATIONS), revision="0014")
+        flask_migrate.downgrade(directory=str(MIGRATIONS), revision="0008")
     on_sqlite.write("UPDATE consent_events SET seq = 'x' WHERE id = 2")
     refused = on_sqlite.command("db", "upgrade", check=False)
     on_sqlite.write("UPDATE consent_events SET seq = NULL WHERE id = 2")

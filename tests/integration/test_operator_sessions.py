@@ -187,7 +187,7 @@ def test_an_upgrade_ends_sessions_of_before_the_second_factor(service: Service, 
     ann.switch_on_second_factor()
     owner = Console(service)
     owner.log_in("owner@example.org", PASSWORD)
-    service.command("db", "downgrade", "0015")
+    service.command("db", "downgrade", "0009")
     service.command("db", "upgrade")
 
     assert service.rows("SELECT generation, ended_because FROM operators ORDER BY identity") == [

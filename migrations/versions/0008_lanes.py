@@ -1,11 +1,11 @@
 """Which mail goes first: the lanes of the outbox
 
-Revision: 0014, after 0007.
+Revision: 0008, after 0007.
 """
 
 import sqlalchemy as sa
 from alembic import op
-revision = '0014'
+revision = '0008'
 down_revision = '0007'
 branch_labels = None
 depends_on = None

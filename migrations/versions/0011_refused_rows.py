@@ -1,12 +1,12 @@
 """Refused rows are kept whole, so that they can be corrected
 
-Revision: 0012, after 0016.
+Revision: 0011, after 0010.
 """
 
 import sqlalchemy as sa
 from alembic import op
-revision = '0012'
-down_revision = '0016'
+revision = '0011'
+down_revision = '0010'
 branch_labels = None
 depends_on = None
 

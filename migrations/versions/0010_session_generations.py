@@ -1,13 +1,13 @@
 """Sessions of operators end when what they may do, or how they log in, is changed
 
-Revision: 0016, after 0015. Who has a second factor logs in once more: what was opened before it was switched on
+Revision: 0010, after 0009. Who has a second factor logs in once more: what was opened before it was switched on
 cannot be told from what was opened since.
 """
 
 import sqlalchemy as sa
 from alembic import op
-revision = "0016"
-down_revision = "0015"
+revision = "0010"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 
