@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Column, Table, and_, delete, or_, select, text, update
+from sqlalchemy import Column, ColumnElement, Table, and_, delete, false, not_, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from newsletter.database import table_of, write_transaction
@@ -18,6 +18,7 @@ from newsletter.domain.retry import LONGEST_DELAY
 from newsletter.domain.webhooks import LONGEST_WAIT
 from newsletter.models import Alarm, Import, LimitCount, OutboxMessage, WebhookDelivery
 from newsletter.models.outbox import Status
+from newsletter.services import outbox
 
 # By which the clocks of machines may differ without anybody having set one.
 TOLERANCE = timedelta(minutes=5)
@@ -50,11 +51,13 @@ def bring_back(session: Session, now: datetime) -> int:
 
 @dataclass(frozen=True)
 class _Sendings:
-    """A table of what is sent and tried again: the column that says when it was, and the longest wait."""
+    """A table of what is sent and tried again: the column that says when it was, the longest wait, and which
+    rows may be of a moment to come, because they are sent so many an hour."""
 
     table: Table
     sent_at: Column[Any]
     longest_wait: timedelta
+    is_paced: ColumnElement[bool]
 
 
 def _from_the_future(kind: _Sendings, now: datetime) -> Any:
@@ -70,7 +73,9 @@ def _from_the_future(kind: _Sendings, now: datetime) -> Any:
             columns.next_attempt_at > now + kind.longest_wait + TOLERANCE,
         ),
     )
-    is_to_come = or_(columns.created_at > now + TOLERANCE, kind.sent_at > now + TOLERANCE)
+    is_to_come = or_(
+        and_(columns.created_at > now + TOLERANCE, not_(kind.is_paced)), kind.sent_at > now + TOLERANCE
+    )
     return (
         select(columns.id, columns.created_at, columns.next_attempt_at, kind.sent_at.label("sent_at"))
         .where(or_(is_to_come, is_late))
@@ -87,6 +92,6 @@ def _shifted(kind: _Sendings, row: Any, now: datetime) -> dict[str, datetime | N
 
 
 _OUTBOX, _DELIVERIES = table_of(OutboxMessage), table_of(WebhookDelivery)
-_MAIL = _Sendings(_OUTBOX, _OUTBOX.c.sent_at, LONGEST_DELAY)
-_WEBHOOKS = _Sendings(_DELIVERIES, _DELIVERIES.c.delivered_at, LONGEST_WAIT * 1.2)
+_MAIL = _Sendings(_OUTBOX, _OUTBOX.c.sent_at, LONGEST_DELAY, outbox.is_ask_of_import())
+_WEBHOOKS = _Sendings(_DELIVERIES, _DELIVERIES.c.delivered_at, LONGEST_WAIT * 1.2, false())
 _IMPORTS, _COUNTS, _ALARMS = table_of(Import), table_of(LimitCount), table_of(Alarm)

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, or_, select, text, update
+from sqlalchemy import ColumnElement, bindparam, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from newsletter.database import table_of
@@ -108,10 +108,15 @@ def last_ask(session: Session, list_id: UUID) -> datetime | None:
             _SUBSCRIPTIONS.c.list_id == list_id,
             text(IS_OPEN),
             _OUTBOX.c.lane == Lane.BULK.value,
-            _OUTBOX.c.idempotency_key.startswith(_OF_IMPORT),
+            is_ask_of_import(),
         )
     )
     return due
+
+
+def is_ask_of_import() -> ColumnElement[bool]:
+    """Whether a message asks for an import: its `created_at` is the moment for which it is put off."""
+    return _OUTBOX.c.idempotency_key.startswith(_OF_IMPORT)
 
 
 def waiting_asks(session: Session, import_id: UUID) -> int:

@@ -291,5 +291,6 @@ def test_e1_these_views_and_no_others_are_exempt_from_form_protection(
     }
     # A token is all that the API reads: a browser sends none along by itself.
     assert {blueprint.name for blueprint in csrf._exempt_blueprints} == {
-        "changes", "exports", "imports", "lists", "subscribers", "subscriptions", "webhooks",
+        "audit", "changes", "exports", "imports", "lists", "operators", "outbox", "subscribers",
+        "subscriptions", "tokens", "webhooks",
     }  # fmt: skip
