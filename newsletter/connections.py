@@ -83,6 +83,14 @@ class Connection(HttpToolsProtocol):
                 self._status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
                 self.send_400_response("")
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Who sends no more may still read: what was asked whole is answered, and then it ends."""
+        if not self._unanswered or self._received is not None:
+            return False
+        self._ends = True
+        self.cycle.keep_alive = False
+        return True
+
     def on_headers_complete(self) -> None:
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > _LARGEST_HEAD:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -114,6 +115,18 @@ def test_a14_a_client_that_stops_is_hung_up_on_whatever_it_was_sending(
     answer = web.ask(sent)
 
     assert (_status(answer) if answer else None) == status
+    eventually(lambda: web.connections == 0)
+
+
+@pytest.mark.parametrize("sent", [f"GET / HTTP/1.1\r\n{HOST}\r\n", _post(4) + "form"], ids=["page", "form"])
+def test_a_client_that_sends_no_more_still_gets_its_answer(web: Web, sent: str) -> None:
+    """As `nc -N` does, and programs that have said all they had to say."""
+    with web.connect() as client:
+        client.sendall(sent.encode())
+        client.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: client.recv(4096), b""))
+
+    assert _status(answer) == 200
     eventually(lambda: web.connections == 0)
 
 
