@@ -1,8 +1,8 @@
 """Rows that were checked, in tables of this connection alone: what is staged touches nothing else and holds
 up nobody. PostgreSQL takes them by COPY, SQLite in batches.
 
-PostgreSQL stores them all at once. SQLite has one writer, whose log grows until it commits: there, rows
-beyond `PART` wait in the table `later` for their turn."""
+PostgreSQL stores them all at once. SQLite has one writer, whose log grows until it commits: there, `staged`
+becomes a view of at most `PART` rows of the table `staged_file` at a time."""
 
 from __future__ import annotations
 
@@ -95,8 +95,11 @@ class Staging:
             self.run(f"CREATE TEMPORARY TABLE {name} ({columns.format(**types)}){end}")
 
     def drop(self) -> None:
-        for name in (*_TABLES, "later"):
-            self.run(f"DROP TABLE IF EXISTS temp.{name}")
+        tables = (
+            "SELECT type, name FROM sqlite_temp_master WHERE type IN ('view', 'table') ORDER BY type DESC"
+        )
+        for kind, name in self.connection.execute(text(tables)).all():
+            self.run(f"DROP {kind} temp.{name}")
 
     def add(self, rows: Sequence[tuple[Checked, tuple[str, ...], Past | None]], bad: Sequence[Bad]) -> None:
         """Put down rows that are taken, and rows that are not."""
@@ -147,28 +150,33 @@ class Staging:
         return max(1, min(PART, PART_BYTES * self.rows // size))
 
     def parts(self, after: int, size: int) -> Iterator[int]:
-        """Let one part of the rows after the line `after` stand in the table `staged` after the other, in the
+        """Let one part of the rows after the line `after` stand in `staged` after the other, in the
         order of their lines; gives the last line of each. Nothing else is staged any more."""
         for name in ("staged_digests", "staged_events"):
             self.run(f"CREATE INDEX IF NOT EXISTS temp.ix_{name} ON {name} (line)")
-        self.run("ALTER TABLE temp.staged RENAME TO later")
-        self.run(f"CREATE TEMPORARY TABLE staged ({_TABLES['staged'].format(**_TYPES['sqlite'])})")
+        self.run("ALTER TABLE temp.staged RENAME TO staged_file")
+        self.run("CREATE TEMPORARY TABLE staged_part (after_line INTEGER, last_line INTEGER)")
+        self.run(
+            "CREATE TEMPORARY VIEW staged AS SELECT * FROM staged_file WHERE "
+            "line > (SELECT after_line FROM staged_part) AND line <= (SELECT last_line FROM staged_part)"
+        )
+        self.run(
+            "CREATE TEMPORARY TRIGGER own_id_of_staged INSTEAD OF UPDATE OF own_id ON staged "
+            "BEGIN UPDATE staged_file SET own_id = NEW.own_id WHERE line = NEW.line; END"
+        )
         while True:
             last = self.connection.scalar(
                 text(
                     "SELECT max(line) FROM "
-                    "(SELECT line FROM later WHERE line > :after ORDER BY line LIMIT :size)"
+                    "(SELECT line FROM staged_file WHERE line > :after ORDER BY line LIMIT :size)"
                 ),
                 {"after": after, "size": size},
             )
             if last is None:
                 return
-            for name in ("staged", *_OF_A_PART):
+            for name in ("staged_part", *_OF_A_PART):
                 self.run(f"DELETE FROM temp.{name}")  # noqa: S608
-            self.run(
-                "INSERT INTO staged SELECT * FROM later WHERE line > :after AND line <= :last ORDER BY line",
-                after=after, last=last,
-            )  # fmt: skip
+            self.run("INSERT INTO staged_part VALUES (:after, :last)", after=after, last=last)
             yield last
             after = last
 
