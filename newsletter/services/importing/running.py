@@ -5,8 +5,10 @@ anew. Nothing is stored before all is, so there is nothing to clean up."""
 
 from __future__ import annotations
 
+import gc
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -33,6 +35,7 @@ from newsletter.services.importing.watching import Watched, to_json
 from newsletter.settings import Settings
 
 _LOOKED_AT = 1000  # rows
+_COLLECT_AFTER = 100_000  # objects
 FORGET_FILES_AFTER = timedelta(days=7)
 FORGET_REFUSALS_AFTER = timedelta(days=90)
 
@@ -166,6 +169,18 @@ def chunks(engine: Engine, import_id: UUID) -> Iterator[bytes]:
         number += 1
 
 
+@contextmanager
+def _rare_garbage_collection() -> Iterator[None]:
+    """A batch of rows is many objects without a cycle: to look for one in each takes a tenth of the time."""
+    usual = gc.get_threshold()
+    gc.set_threshold(_COLLECT_AFTER, *usual[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
+
+
+@_rare_garbage_collection()
 def stage(
     staging: Staging,
     settings: Settings,
