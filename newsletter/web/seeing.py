@@ -53,6 +53,8 @@ def page(request: Request) -> str | None:
 def carried(evidence: Seen, token: str | None, slug: str) -> Seen:
     """The evidence of a form that comes from a page of ours, with the page and site on which its visitor
     began, where the form brings them along, signed."""
+    if evidence.origin not in (parts().settings.base_url, None):
+        return evidence
     began = parts().forms.read_page(token, slug)
     return evidence if began is None else replace(evidence, origin=began[0], page=began[1])
 

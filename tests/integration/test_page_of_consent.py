@@ -225,6 +225,18 @@ def test_a_forged_page_is_left_unheeded(on_sqlite: Service) -> None:
     assert {row[2:] for row in pages(on_sqlite)} == {(SITE, PAGE)}
 
 
+def test_a_page_that_another_site_took_from_ours_does_not_outweigh_what_the_browser_says(
+    on_sqlite: Service,
+) -> None:
+    mistaken = post(on_sqlite, PAPERS, email="ann@example,org")
+    taken = hidden(mistaken.text)["page"]
+
+    assert post(on_sqlite, sent_from(None, "https://evil.example"), page=taken).status_code == 200
+    assert post(on_sqlite, sent_from(None, "null"), email="bob@example.org", page=taken).status_code == 200
+
+    assert {row[2] for row in pages(on_sqlite)} == {"https://evil.example", SITE}
+
+
 @pytest.mark.parametrize(
     ("named", "stored"),
     [
