@@ -61,6 +61,27 @@ def test_nobody_is_confirmed_by_a_file_before_its_column_is_spoken_of(
     assert on_sqlite.states() == {"gone@example.org": state, "here@example.org": "confirmed"}
 
 
+@pytest.mark.parametrize(
+    "named", ["Unsubscribed email", "Bounced Address", "Blacklist", "Adresses désabonnées"]
+)
+@pytest.mark.parametrize("others", [(), ("Name",)])
+def test_a_heading_over_the_addresses_that_speaks_of_who_left_is_asked_about(
+    on_sqlite: Service, named: str, others: tuple[str, ...]
+) -> None:
+    import_id = uploaded(on_sqlite, rows((named, *others), ("ann@example.org", *others)))
+    seen = looked_at(on_sqlite, import_id)
+
+    with pytest.raises(ImportFault, match="may say who left"):
+        start(on_sqlite, import_id, seen.options(statement=STATED))
+    with pytest.raises(ImportFault, match="one column must be the email address"):
+        start(on_sqlite, import_id, seen.options(mapping=seen.mapping | {named: "ignore"}, statement=STATED))
+    assert on_sqlite.rows("SELECT id FROM subscribers") == []
+
+    start(on_sqlite, import_id, seen.options(mapping=seen.mapping | {named: "email"}, statement=STATED))
+    on_sqlite.work()
+    assert on_sqlite.rows("SELECT state FROM subscriptions") == [("confirmed",)]
+
+
 def test_of_several_columns_each_counts_and_the_one_that_leaves_most(service: Service) -> None:
     data = rows(
         ("email", "status", "Bounced", "Opted out", "Complaints"),
@@ -357,3 +378,25 @@ def test_a_value_is_a_column_a_cell_and_a_state(on_sqlite: Service, tmp_path: Pa
 
     assert done.returncode == 1
     assert "COLUMN=CELL=STATE" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("column", "leaves", "stays", "becomes"),
+    [
+        ("Opted out", "yes", "no", "unsubscribed"),
+        ("subscribed", "no", "yes", "unsubscribed"),
+        ("bounced_at", "2025-06-01", "", "bounced"),
+    ],
+)
+def test_what_is_added_to_an_export_of_this_service_counts_beside_its_state(
+    service: Service, column: str, leaves: str, stays: str, becomes: str
+) -> None:
+    file = f"id,email,state,source,confirmed_at,unsubscribed_at,{column}\n" + "".join(
+        f"{number:032},{who}@example.org,confirmed,form,2025-01-02,2024-01-01,{cell}\n"
+        for number, (who, cell) in enumerate([("ann", leaves), ("bob", stays)])
+    )
+    more = {"mapping": {column: "left"}} if column == "Opted out" else {}
+
+    imported(service, file, statement=STATED, **more)
+
+    assert service.states() == {"ann@example.org": becomes, "bob@example.org": "confirmed"}

@@ -53,7 +53,7 @@ MEANINGS = (
         "rucklauf|invalidemail|emailinvalid|imbalzat|مرتد|बाउंस",
         "cleaned|clean time|clean date|clean campaign*|invalid|is invalid|invalid address*|invalid since|"
         "ungultig*|ungueltig*|invalide*|invalido*|non delivrable*|npai|rebote*|devuelto*|devolvid*|"
-        "quarantin*|returned mail",
+        "quarantin*|returned mail|smtp error*|smtp code*|diagnostic*",
     ),
     Meaning(
         Tells.FILLED,
@@ -61,7 +61,8 @@ MEANINGS = (
         "unsub|nonsubscri|unabonn|optout|optedout|optingout|optsout|blacklist|blocklist|listenoire|listanegra|"
         "denylist|suppress|donotmail|donotemail|donotcontact|donotbulk|donotsend|donotprocess|dontmail|"
         "dontsend|abgemeld|abmeld|ausgetragen|austragen|austritt|gekundigt|gekuendigt|kundigung|"
-        "kuendigung|abbestell|sperrliste|desinscri|desabon|desuscri|dessubscri|descadastr|desiscri|"
+        "kuendigung|abbestell|sperrliste|sperre|sperrvermerk|robinson|nichtmehr|nichtzulassen|neveutplus|"
+        "nodesea|norecibir|naoreceb|naoquer|desinscri|desabon|desuscri|dessubscri|descadastr|desiscri|"
         "disiscri|cancellat|widerspr|widerruf|resiliation|uitgeschreven|afgemeld|uitschrij|wypisan|rezygn|"
         "avregistr|avprenumer|avmeld|afmeld|frameld|отпис|退订|配信停止|退会|수신거부|nontransactional|deactivat|"
         "inactiv|inaktiv|inattiv|desactiv|desativ|inativ|deaktiv|अनसब्सक्राइब|सदस्यतासमाप्त|सदस्यतारद्द|"
@@ -73,7 +74,9 @@ MEANINGS = (
         "suspended*|suspendid*|suspendu*|expired*|hold|on hold|held|stopped|stop status|stop time|"
         "stop date|left|left at|left on|quit|exit date|ended at|churn*|archived*|archiviert*|resilie|"
         "erased*|forgotten|anonymi*|revoked*|revoque*|revocad*|revogad*|withdrawn*|withdrew|withdrawal*|"
-        "deceased|verstorben*|decede*|fallecid*|falecid*|rejected*|refuse|refused|rechazad*|nomail|dnc|"
+        "opposition*|oposicion*|oposicao*|exclu|exclue|exclus|bloqueo*|bloqueio*|renuncia*|date de sortie|"
+        "data de saida|stop mail*|stop email*|stop e mail*|deceased|verstorben*|decede*|fallecid*|"
+        "falecid*|rejected*|refuse|refused|rechazad*|nomail|dnc|"
         "dne|iptal|unlist*|हटाया*|हटाए*|रद्द|ब्लॉक*|حذف|محذوف|الغاء|إلغاء",
     ),
     Meaning(
@@ -104,7 +107,8 @@ MEANINGS = (
         "opt in*|opted in*|accept*|akzeptier*|allow*|agree*|accord|acuerdo|active|is active|"
         "currently active|aktiv|actif|activo|activa|ativo|ativa|attivo|activated*|aktiviert*|enabled|"
         "is enabled|enable|mail|mails|email|emails|e mail|e mails|receive*|recibir|receber|recevoir|"
-        "empfang*|promo*|einverstanden*|kontakt*|contact|contacter|wants*",
+        "empfang*|promo*|einverstanden*|kontakt*|contact|contacter|wants*|opt|frequency|frequence|frecuencia|"
+        "frequencia|haufigkeit",
     ),
 )
 _LEFT = MEANINGS[2]
@@ -112,7 +116,7 @@ _LEFT = MEANINGS[2]
 _NEGATED = re.compile(
     " (?:no|non|not|dont|don t|never|kein[^ ]*|nicht|pas|ne|sin|nao|nie) (?:(?!of |de )[^ ]+ )?(?:e ?mail|"
     "contact|kontakt|newsletter|bulk|marketing|werbung|promo|send|process|subscri|abon|suscri|inscri|"
-    "enviar|confirm|verif|activ|aktiv|bestatigt)"
+    "enviar|solicit|sollicit|recibir|receb|recevoir|anschreib|market|confirm|verif|activ|aktiv|bestatigt)"
 )
 # Other ways than mail: who does not want to be called may well want to be written to.
 _OTHER_WAYS = (

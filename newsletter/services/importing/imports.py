@@ -23,7 +23,7 @@ from newsletter.services.importing.detecting import columns_of, detect
 from newsletter.services.importing.files import Spooled, is_whole, store, stored
 from newsletter.services.importing.hints import hints
 from newsletter.services.importing.judging import Question, Undecided, ask_about
-from newsletter.services.importing.options import REASON, Field, Form, ImportFault, Options
+from newsletter.services.importing.options import REASON, AddressMissing, Field, Form, ImportFault, Options
 
 ENDED = (ImportState.DONE, ImportState.FAILED, ImportState.CANCELLED)
 _AT_WORK = (ImportState.CHECKING, ImportState.QUEUED, ImportState.RUNNING)
@@ -275,13 +275,20 @@ def _put_to_work(
         )
     # The file's first line decides what columns there are, read as the options say.
     columns = columns_of(stored(session, import_id), options)
-    options = replace(options.checked(columns), all_lists=actor.lists is None)
+    missing = None
+    try:
+        options = options.checked(columns)
+    except AddressMissing as fault:
+        missing = fault  # that of `Blacklist` may wait for an answer, which is to be asked for first
+    options = replace(options, all_lists=actor.lists is None)
     seen = look(
         session, import_id, encoding=options.encoding, delimiter=options.delimiter, header=options.header
     )
     asked = mapping.passed_over(seen.columns, seen.mapping, seen.questions, said=options.mapping)
     if unsaid := [question for question in asked if question.column not in options.mapping]:
         raise Undecided(unsaid)
+    if missing is not None:
+        raise missing
     decided = {*options.decided, *seen.known, *(question.column for question in asked)}
     options = replace(options, decided=tuple(sorted(decided)))
     # Each state is left once, whoever else asks at this moment.

@@ -36,7 +36,7 @@ MOST_SHOWN = 12  # cells of a column
 _MOST_NAMED = 5  # of them in a sentence
 LONGEST_WORD = 100  # characters of a cell that is looked at
 _FEW = 12  # different cells of a column that holds words rather than texts
-_PARTS = re.compile(r"[,;|{}\[\]\"':]+")
+_PARTS = re.compile(r"[,;|{}()\[\]\"':]+")
 _DATE = re.compile(
     r"(?:\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{1,2}\.? [^\W\d]{3,}\.?,? \d{4}|"
     r"[^\W\d]{3,}\.? \d{1,2},? \d{4})\b.*"
@@ -75,8 +75,8 @@ class Undecided(ImportFault):
             f"the column{'s' if several else ''} {', '.join(map(str, self.questions))} may say who left, and "
             f"must not be passed over: say that {'each' if several else 'it'} is {Field.LEFT}, or one of "
             f"{Field.STATE}, {Field.SUBSCRIBED}, {Field.UNSUBSCRIBED_AT}, {Field.BOUNCED_AT}, and what its "
-            f"cells mean where that is not plain; or that it is {Field.IGNORE} or {ATTRIBUTE}KEY where it "
-            "says nothing of the kind"
+            f"cells mean where that is not plain; or that it is {Field.IGNORE}, {Field.EMAIL} or "
+            f"{ATTRIBUTE}KEY where it says nothing of the kind"
         )
 
 
@@ -101,6 +101,10 @@ def _may_tell(column: str, distinct: Mapping[str, str]) -> bool:
         return True
     words = distinct.keys() - NOTHING
     leaving = [word for word in words if word in UNCLEAR or _leaves(word)]
+    if tells is not None:
+        # `Express (revoked)`
+        parts = {word_of(part) for word in words for part in _PARTS.split(distinct[word])}
+        leaving += [word for word in parts - words if _leaves(word)]
     known = [word for word in words if word in STATES or word in UNCLEAR]
     if tells is Tells.FALSE and (distinct or tells_alone(column)):
         # A date, a number or a text says when or how they agreed: that nobody left.

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from newsletter.services.importing.column_names import Tells, fold, glue, meaning_of, tells_alone
-from newsletter.services.importing.judging import Question, is_date, judge
+from newsletter.services.importing.judging import Question, ask_about, is_date, judge
 from newsletter.services.importing.moments import parse_moment
 from newsletter.services.importing.options import ATTRIBUTE, OURS, Field
 from newsletter.services.importing.state_words import NO, STATES, UNCLEAR, YES, word_of
@@ -155,6 +155,9 @@ def suggest(columns: Sequence[str], cells: Mapping[str, Collection[str]] | None 
             question = judge(column, cells.get(column, ()))
         elif names[column] in own:
             known.add(column)
+        elif field == Field.EMAIL and _names_leavers(column):
+            # `Unsubscribed email`: nothing else in the file may say so.
+            question = ask_about(column, ())
         elif field == Field.STATE:
             question = _about_state(column, cells.get(column, ()))
         elif field.startswith(ATTRIBUTE):
@@ -163,7 +166,7 @@ def suggest(columns: Sequence[str], cells: Mapping[str, Collection[str]] | None 
             mapping[column] = str(field)
         else:
             questions.append(question)
-    if Field.EMAIL not in mapping.values() and len(columns) == 1:
+    if Field.EMAIL not in mapping.values() and len(columns) == 1 and not _names_leavers(columns[0]):
         mapping, questions = {columns[0]: Field.EMAIL.value}, []
     safe = found is not None and found.safe
     return Suggested(found.name if found else None, mapping, tuple(questions), frozenset(known), safe=safe)
@@ -226,6 +229,12 @@ def tells_who_left(column: str) -> bool:
     return tells_alone(column) or _NAMES.get(glue(column)) in _LEAVING
 
 
+def _names_leavers(text: str) -> bool:
+    """Whether a text is about people who left, such as the heading `Blacklist`."""
+    meaning = meaning_of(text)
+    return meaning is not None and meaning.tells is Tells.FILLED
+
+
 def passed_over(
     columns: Iterable[str], seen: Mapping[str, str], questions: Iterable[Question], *, said: Mapping[str, str]
 ) -> list[Question]:
@@ -242,9 +251,8 @@ def passed_over(
 
 def notes_on_name(filename: str, suggested: Suggested) -> list[str]:
     """What the operator should know where a file is called by those who left, and nothing in it says so."""
-    meaning = meaning_of(filename.rpartition(".")[0])
     telling = {*_LEAVING, Field.LEFT} & set(suggested.mapping.values())
-    if meaning is None or meaning.tells is not Tells.FILLED or telling or suggested.questions:
+    if not _names_leavers(filename.rpartition(".")[0]) or telling or suggested.questions:
         return []
     said = f"The file is called {filename!r}, and none of its columns says who left"
     return [f"{said}: give it one that does, such as a status, if these people did."]

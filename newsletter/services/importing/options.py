@@ -29,6 +29,10 @@ class ImportFault(Exception):
     """A file cannot be imported as asked. The message says why, in one line."""
 
 
+class AddressMissing(ImportFault):
+    """No column is the email address."""
+
+
 class Form(StrEnum):
     """How a file is written."""
 
@@ -158,7 +162,7 @@ def _check_mapping(mapping: Mapping[str, str], columns: Sequence[str]) -> None:
         elif field not in set(Field):
             raise ImportFault(f"a column cannot be {field!r}; it is one of {', '.join(Field)}, attribute:KEY")
     if Field.EMAIL not in taken:
-        raise ImportFault("one column must be the email address")
+        raise AddressMissing("one column must be the email address")
     if Field.NAME in taken and (Field.FIRST_NAME in taken or Field.LAST_NAME in taken):
         raise ImportFault("the name is one column, or first and last name are two")
 

@@ -47,7 +47,8 @@ _WORDS = {
         "desativado, disiscritto, disiscritta, cancellato, uitgeschreven, afgemeld, wypisany, wypisana, "
         "avregistrerad, avmeldt, अनसब्सक्राइब, अनसब्सक्राइब्ड, सदस्यता समाप्त, सदस्यता रद्द, हटाया गया, "
         "अवरुद्ध, ऑप्ट आउट, ملغى, ألغى الاشتراك, ملغى الاشتراك, إلغاء الاشتراك, تم إلغاء الاشتراك, "
-        "غير مشترك, محظور, محذوف"
+        "غير مشترك, محظور, محذوف, out, refus, retiré, retirée, opposé, opposée, denegado, denegada, "
+        "revocado, revocada, revogado, revogada, retirado, retirada, negado, negada"
     ),
     State.BOUNCED: (
         "bounced, bounce, bounces, bouncing, hard bounces, hard bounce, hard bounced, hardbounce, "
@@ -83,7 +84,8 @@ _ELSEWHERE = (
     "banned, churned, gelöscht, gesperrt, blockiert, gekündigt, ungültig, deaktiviert, widerrufen, "
     "supprimé, annulé, bloqué, invalide, rejeté, cancelado, cancelada, anulado, eliminado, bloqueado, "
     "baja, devuelto, inválido, removido, excluído, devolvido, cancellato, अमान्य, अवरुद्ध, हटाया गया, "
-    "غير صالح, محظور, محذوف, مرتجع"
+    "غير صالح, محظور, محذوف, مرتجع, out, refus, retiré, retirée, opposé, opposée, denegado, denegada, "
+    "revocado, revocada, revogado, revogada, retirado, retirada, negado, negada"
 )
 # Words for who is subscribed that are something else where a column says who left, such as a reason.
 _KINDS = (
@@ -96,6 +98,7 @@ _YES = (
     "✓, ✔, हाँ, हां, نعم"
 )
 _NO = "false, no, n, f, 0, off, nein, non, não, falsch, faux, falso, nee, नहीं, لا"
+_SIGNS = dict.fromkeys("✓✔✅☑", "yes") | dict.fromkeys("✗✘❌✕✖☒", "no")
 _NOTHING = "null, nan, n/a, na, undefined, not set, not applicable"
 _NEVER = "never, none, nie, jamais, nunca, mai, nooit, aucun, keine, ninguno, nenhum, कभी नहीं, أبدا"
 
@@ -108,8 +111,8 @@ def _each(words: str) -> Iterable[str]:
 def word_of(cell: str) -> str:
     """A cell as the tables have it: without case, accents and signs. Nothing is left of one that says
     nothing, such as `-`, `[]` or `0000-00-00`."""
-    if cell.strip() in ("✓", "✔"):
-        return "yes"
+    if (sign := cell.strip().rstrip("\ufe0f")) in _SIGNS:
+        return _SIGNS[sign]
     word = fold(cell)
     return "" if re.fullmatch("[0 ]{2,}", word) else word
 

@@ -32,12 +32,6 @@ from newsletter.services.importing.standing import Refused, Standing, is_subscri
 from newsletter.services.importing.state_words import NO, YES
 
 _MAILBOX = re.compile(r'\s*"?(.*?)"?\s*<([^<>]*)>\s*')  # Ann <ann@example.org>
-# Of what several columns say, the lowest counts.
-_RANK = {
-    state: rank for rank, state in enumerate(
-        (State.COMPLAINED, State.UNSUBSCRIBED, State.BOUNCED, State.PENDING, State.CONFIRMED)
-    )
-}  # fmt: skip
 _RARE = frozenset({
     Field.LOCALE, Field.SOURCE, Field.ID, Field.LIST, Field.GENERATION, Field.ASKED_AT,
     Field.PERSON_CREATED_AT, Field.CONSENT, Field.SUPPRESSED, Field.PAUSED_UNTIL,
@@ -114,6 +108,8 @@ class Check:
         self._is_ours = Field.ID in places
         others = {Field.LEFT, Field.SUBSCRIBED, Field.UNSUBSCRIBED_AT, Field.BOUNCED_AT}
         self._by_state_alone = brought.isdisjoint(others)
+        # An export of this service keeps the dates of what was before; anything else beside its state counts.
+        self._by_dates_before = self._is_ours and brought.isdisjoint(others - {Field.UNSUBSCRIBED_AT})
         self._has_state = Field.STATE in brought or not self._by_state_alone
 
     def check(self, row: Row) -> tuple[Checked, tuple[str, ...], Past | None] | Bad:
@@ -238,8 +234,8 @@ class Check:
     ) -> State | None:
         """The state that the row names, in one way or another."""
         said = self._standing.state(self._text(cells, Field.STATE).strip())
-        if self._by_state_alone or (said is not None and self._is_ours):
-            return said  # an export of this service keeps the dates of what was before
+        if self._by_state_alone or (said is not None and self._by_dates_before):
+            return said
         found = self._standing.left(cells) + ([said] if said is not None else [])
         if self._moment(cells, Field.BOUNCED_AT):
             found.append(State.BOUNCED)
