@@ -223,8 +223,8 @@ def test_a_command_that_is_ended_stores_nothing_and_no_worker_does(
     file = tmp_path / "people.csv"
     file.write_text(_file(10), "utf-8")
     with _somebody_adding(service, "u5@example.org"):
-        # Where the suite itself runs under nohup, its children would be deaf to SIGHUP.
-        hearing = ["env", "--default-signal=HUP", sys.executable, "-m", "newsletter"]
+        # Under nohup, and behind the & of a script, the suite and its children would be deaf to these.
+        hearing = ["env", "--default-signal=HUP,INT", sys.executable, "-m", "newsletter"]
         command = subprocess.Popen(
             [*hearing, "import", "daily", str(file), "--statement", STATED],
             env=process_environment(service.environ),
